@@ -1,0 +1,82 @@
+"""The ground every message stands on: frozen models, identifiers, times and canonical bytes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+MINOR = 0
+"""Minor version of the messages written by this program; readers ignore fields they do not know."""
+
+MAX_BATCH_EVENTS = 100
+MAX_BATCH_BYTES = 64 * 1024
+MAX_PART_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 112 * 1024
+"""No message is larger: one part in base64 with its envelope. Checked before parsing and before publishing."""
+
+
+def _to_utc(moment: datetime) -> datetime:
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("times on the wire are UTC")
+    return moment.astimezone(UTC)
+
+
+Utc = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+"""A moment in UTC; another offset is refused, so that no reader can take local time for UTC."""
+
+Site = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,36}$")]
+UnitId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+"""A UUID in lower case with hyphens; it is a topic level and later a certificate's name."""
+
+Uuid = UnitId
+"""Any other UUID: events, students, lessons, boots, batches."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Epoch = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+# In the engine pydantic uses, $ is the very end of the text (no trailing newline slips through).
+"""64 random bits in hexadecimal, made when a unit's database file is created."""
+
+Seq = Annotated[int, Field(ge=1, lt=2**62)]
+"""Position of an event in its epoch: 1, 2, 3, ... without gaps."""
+
+PackId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""A stable word of the protocol, such as a reason or a code."""
+
+
+class Message(BaseModel):
+    """A frozen message. Unknown fields are ignored on reading, so that a newer writer is understood."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        allow_inf_nan=False,
+    )
+
+    def to_bytes(self) -> bytes:
+        """Return the message as JSON in UTF-8, without fields that are None."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+class Envelope(Message):
+    """A message that stands alone on a topic; `minor` tells which fields its writer knew."""
+
+    minor: Annotated[int, Field(ge=0, le=999)] = MINOR
+
+
+def canonical_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return one JSON form for equal content: sorted keys, no spaces, UTF-8.
+
+    Raises ValueError for NaN and infinities, which JSON does not have.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of `data` in lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

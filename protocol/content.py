@@ -1,0 +1,144 @@
+"""What a unit fetches by hash: its gallery and its timetable. The signed head says which.
+
+Every piece is sealed for one unit (`protocol.sealing`) and named by the SHA-256 of its sealed bytes. The manifest is
+the truth: what it does not list is deleted, every step can be repeated.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from protocol.base import MAX_PART_BYTES, Envelope, Message, PackId, Sha256, Site, UnitId, Utc, Uuid, Word
+
+MAX_CONTENT_BYTES = 64 * 1024 * 1024
+ContentKind = Literal["manifest", "template", "timetable"]
+
+
+class HeadBody(Message):
+    """Which gallery and timetable a unit should have. Small, because it is retained by the broker."""
+
+    site: Site
+    unit_id: UnitId
+    revision: Annotated[int, Field(ge=1)]
+    manifest_hash: Sha256
+    manifest_bytes: Annotated[int, Field(ge=1, le=MAX_CONTENT_BYTES)]
+    pack_id: PackId
+    operating_points: dict[str, Any] | None = None
+    """As `recognition.core.calibration` writes and reads them."""
+    timetable_hash: Sha256 | None = None
+    timetable_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
+    reset: bool = False
+    """Allows a lower revision than the unit has: the hub was restored from a backup and a person said so."""
+
+
+class Head(Envelope):
+    """The body as text with the hub's signature over exactly these bytes.
+
+    Text and not an object: a reader that drops unknown fields could not check the signature of a newer writer.
+    """
+
+    body: Annotated[str, Field(max_length=MAX_PART_BYTES)]
+    signature: Annotated[bytes, Field(min_length=64, max_length=64)]
+
+
+class ManifestEntry(Message):
+    """One student of a gallery."""
+
+    student_id: Uuid
+    display_name: Annotated[str, Field(max_length=200)]
+    """`<serial>_<name>`, for the unit's CSV and for marks by hand."""
+    template_hash: Sha256 | None = None
+    """None: expected in the room without a template (no consent, or not enrolled): can be marked by a person only."""
+    template_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
+
+
+class GalleryManifest(Message):
+    """Everything a unit may know of its students, in one list."""
+
+    unit_id: UnitId
+    revision: Annotated[int, Field(ge=1)]
+    pack_id: PackId
+    entries: tuple[ManifestEntry, ...]
+    look_alikes: tuple[tuple[Uuid, Uuid], ...] = ()
+
+    @model_validator(mode="after")
+    def _each_student_once(self) -> "GalleryManifest":
+        if len({entry.student_id for entry in self.entries}) != len(self.entries):
+            raise ValueError("a student is listed twice")
+        return self
+
+
+class TemplateBlob(Message):
+    """One student's templates of one pack: `vectors` is float32 little-endian, `count` rows of `dimensions`."""
+
+    student_id: Uuid
+    pack_id: PackId
+    dimensions: Annotated[int, Field(ge=1, le=4096)]
+    count: Annotated[int, Field(ge=1, le=64)]
+    vectors: bytes
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> "TemplateBlob":
+        if len(self.vectors) != self.count * self.dimensions * 4:
+            raise ValueError("the vectors do not have the stated size")
+        return self
+
+
+class TimetableLesson(Message):
+    """A lesson in the unit's room."""
+
+    lesson_id: Uuid
+    starts_at: Utc
+    ends_at: Utc
+    label: Annotated[str, Field(max_length=100)] = ""
+
+
+class Timetable(Message):
+    """The coming lessons of a unit's room."""
+
+    unit_id: UnitId
+    lessons: tuple[TimetableLesson, ...]
+
+
+class Wanted(Message):
+    """One piece of content, from part `from_part` on."""
+
+    kind: ContentKind
+    hash: Sha256
+    from_part: Annotated[int, Field(ge=0, le=2048)] = 0
+
+
+class Want(Envelope):
+    """A unit asks for content it lacks."""
+
+    items: Annotated[tuple[Wanted, ...], Field(min_length=1, max_length=64)]
+
+
+class Part(Envelope):
+    """A piece of content, or the news that the hub does not have it (`missing`: read the head again)."""
+
+    kind: ContentKind
+    hash: Sha256
+    index: Annotated[int, Field(ge=0, le=2047)] = 0
+    count: Annotated[int, Field(ge=1, le=2048)] = 1
+    data: Annotated[bytes, Field(max_length=MAX_PART_BYTES)] = b""
+    missing: bool = False
+
+    @model_validator(mode="after")
+    def _index_in_count(self) -> "Part":
+        if self.index >= self.count:
+            raise ValueError("index is not below count")
+        return self
+
+
+class Applied(Envelope):
+    """The unit's receipt for a gallery: what it has now and whom it erased for it."""
+
+    revision: Annotated[int, Field(ge=0)]
+    manifest_hash: Sha256 | None = None
+    students: Annotated[int, Field(ge=0)] = 0
+    erased: Annotated[tuple[Uuid, ...], Field(max_length=2000)] = ()
+    problem: Word | None = None
+    """Why the revision named in the head was not applied; `revision` is then the one still in use."""
+    detail: Annotated[str, Field(max_length=200)] = ""
+    at: Utc

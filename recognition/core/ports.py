@@ -1,0 +1,46 @@
+"""What recognition needs from the outside: a detector and an embedder."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.core.face import ChipGeometry, Face, Image
+
+
+class FaceDetector(Protocol):
+    """Finds faces with five landmarks. One instance belongs to one thread."""
+
+    def detect(self, image: Image) -> list[Face]:
+        """Return the faces of `image`, most confident first; an empty list when there is none.
+
+        Any picture of at least 1 x 1 pixel is accepted. Raises nothing for unusual content.
+        """
+        ...
+
+
+class FaceEmbedder(Protocol):
+    """Turns aligned chips into unit vectors. One instance belongs to one thread."""
+
+    @property
+    def pack_id(self) -> str:
+        """Identifies the models: vectors of different pack ids are never compared."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def geometry(self) -> ChipGeometry:
+        """The layout its chips must have."""
+        ...
+
+    def embed(self, chips: Sequence[Image]) -> NDArray[np.float32]:
+        """Embed `n` chips, each (size_px, size_px, 3) uint8 BGR; return (n, dimensions) float32 rows of unit length.
+
+        Raises ValueError for a chip of another shape or type.
+        """
+        ...
