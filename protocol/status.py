@@ -23,7 +23,7 @@ class Status(Envelope):
 
     state: Literal["watching", "degraded", "stopped", "lost"]
     session: Annotated[int, Field(ge=0)]
-    """Counts this unit's connections; never goes back within an epoch."""
+    """Counts the starts of this unit's program; never goes back within an epoch."""
     epoch: Epoch
     at: Utc | None = None
     waiting_events: Annotated[int, Field(ge=0)] | None = None

@@ -162,11 +162,16 @@ events = Table(
     Column("at_claimed", UtcColumn, nullable=False),
     Column("at_corrected", UtcColumn, nullable=False),
     Column("received_at", UtcColumn, nullable=False),
+    # What a later anchor of the same boot needs to tell when it really was.
+    Column("clock", _word(10), nullable=False),
+    Column("boot_id", UuidColumn, nullable=False),
+    Column("boottime_ns", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("payload_sha256", BINARY(32), nullable=False),
     UniqueConstraint("unit_id", "epoch", "seq"),
     Index("ix_events_student_time", "student_id", "at_corrected"),
     Index("ix_events_unit_time", "unit_id", "kind", "at_corrected"),
+    Index("ix_events_boot", "unit_id", "boot_id", "kind"),
     **_OPTIONS,
 )
 
@@ -262,6 +267,18 @@ galleries = Table(
     Column("confirmed_students", Integer),
     Column("confirmed_at", UtcColumn),
     Column("problem", String(250)),
+    **_OPTIONS,
+)
+
+# Whose template a unit was given, from which prepared revision and until which (exclusive; empty while it holds).
+# It tells whether a unit could have recognised a student at the time, and what a unit has to delete.
+gallery_members = Table(
+    "gallery_members",
+    METADATA,
+    Column("unit_id", UuidColumn, ForeignKey("units.id"), primary_key=True),
+    Column("student_id", UuidColumn, primary_key=True),
+    Column("from_revision", BigInteger, primary_key=True),
+    Column("until_revision", BigInteger),
     **_OPTIONS,
 )
 

@@ -1,0 +1,117 @@
+"""A camera through OpenCV: a device by number or by its stable name, or a stream by its address."""
+
+import threading
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.core.errors import CameraLost
+from edge.core.frame import Frame
+from edge.core.ports import Clock
+
+_STALE_FRAMES = 2
+"""After a failure OpenCV may still hand out frames it had in its buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRequest:
+    """What is asked of a camera; it gives what it can."""
+
+    source: str
+    width_px: int
+    height_px: int
+    frames_per_s: float
+    open_timeout_s: float
+    read_timeout_s: float
+
+    @property
+    def is_stream(self) -> bool:
+        """True for an address such as rtsp://... or http://..."""
+        return "://" in self.source
+
+
+class OpenCvCamera:
+    """`edge.core.ports.Camera` over `cv2.VideoCapture`. Opens the device at the first `read` and after every failure.
+
+    A capture that failed once never recovers, although `isOpened()` stays true: it is thrown away and made anew.
+    """
+
+    lossless = False
+
+    def __init__(self, request: CameraRequest, clock: Clock) -> None:
+        self._request = request
+        self._clock = clock
+        self._capture: cv2.VideoCapture | None = None
+        self._due_s = float("-inf")
+        self._lock = threading.Lock()
+
+    def read(self) -> Frame:
+        """Return the next frame at the wanted rate. Raises CameraLost."""
+        with self._lock:
+            capture = self._capture or self._open()
+            self._capture = capture
+            # Frames in between are taken and not decoded: otherwise the driver's queue hands out old ones.
+            while True:
+                if not capture.grab():
+                    self._drop()
+                    raise CameraLost(f"the camera {self._name()} gives no picture", hint="check cable and power")
+                if self._clock.monotonic_s() >= self._due_s:
+                    break
+            stamp = self._clock.stamp()
+            ok, image = capture.retrieve()
+            if not ok or image is None or image.ndim != 3:
+                self._drop()
+                raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read")
+            now_s = self._clock.monotonic_s()
+            self._due_s = max(self._due_s + 1 / self._request.frames_per_s, now_s)
+            return Frame(np.asarray(image, dtype=np.uint8), stamp)
+
+    def close(self) -> None:
+        """Release the device."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _open(self) -> cv2.VideoCapture:
+        wanted = self._request
+        capture = self._open_stream() if wanted.is_stream else self._open_device()
+        if not capture.isOpened():
+            capture.release()
+            raise CameraLost(f"the camera {self._name()} cannot be opened", hint=self._remedy())
+        for _ in range(_STALE_FRAMES):
+            capture.grab()
+        return capture
+
+    def _open_stream(self) -> cv2.VideoCapture:
+        # Without these, a frozen server blocks for 30 s at every read.
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            int(self._request.open_timeout_s * 1000),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            int(self._request.read_timeout_s * 1000),
+        ]
+        return cv2.VideoCapture(self._request.source, cv2.CAP_FFMPEG, limits)
+
+    def _open_device(self) -> cv2.VideoCapture:
+        source = self._request.source
+        capture = cv2.VideoCapture(int(source) if source.isdigit() else source, cv2.CAP_V4L2)
+        if capture.isOpened():
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._request.width_px)
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._request.height_px)
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return capture
+
+    def _name(self) -> str:
+        # A stream's address may carry a password: everything before @ stays out of logs.
+        return self._request.source.rsplit("@", 1)[-1]
+
+    def _remedy(self) -> str:
+        if self._request.is_stream:
+            return "check the address, the network and the camera's password"
+        return "check the cable, `ls /dev/v4l/by-id`, and that the user is in the group `video`"

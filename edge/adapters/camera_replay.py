@@ -1,0 +1,161 @@
+"""A recording instead of a camera: a video file, or a folder of pictures whose sub-folders are scenes.
+
+The pictures of a folder are half a second apart. Tests, demonstrations and reports of faults use this.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.adapters.stamping import moved
+from edge.core.errors import CameraEnded, CameraLost
+from edge.core.frame import NS_PER_S, Frame
+from edge.core.ports import Clock
+from protocol.events import Stamp
+from recognition.core.face import Image
+
+PICTURE_EVERY_S = 0.5
+_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_USUAL_RATE = 25.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    scene: int
+    offset_s: float
+    image: Image
+
+
+class ReplayCamera:
+    """`edge.core.ports.Camera` over a recording.
+
+    At its own pace, frames come when they are due and are dated now. With `fast` they come as quickly as they are read,
+    none is dropped, and they are dated as if the recording had just ended: nothing is dated in the future.
+    """
+
+    def __init__(self, source: Path, clock: Clock, *, fast: bool, again: bool = False) -> None:
+        """Open the recording. Raises CameraLost when there is none."""
+        self._source = source
+        self._clock = clock
+        self._fast = fast
+        self._again = again
+        self._closed = threading.Event()
+        self._pictures = self._open()
+        self._first_scene = 0
+        self._last_scene = 0
+        self._start: Stamp | None = None
+        self._start_s = 0.0
+
+    @property
+    def lossless(self) -> bool:
+        """True when played as fast as possible."""
+        return self._fast
+
+    def read(self) -> Frame:
+        """Return the next frame, at its own pace when it is due. Raises CameraEnded after the last."""
+        picture = next(self._pictures, None)
+        if picture is None and self._again and not self._closed.is_set():
+            self._begin_again()
+            picture = next(self._pictures, None)
+        if picture is None or self._closed.is_set():
+            raise CameraEnded(f"the recording {self._source.name} is over")
+        if self._start is None:
+            self._start = self._first_stamp()
+            self._start_s = self._clock.monotonic_s() - picture.offset_s
+        self._last_scene = self._first_scene + picture.scene
+        if self._fast:
+            return Frame(picture.image, moved(self._start, int(picture.offset_s * NS_PER_S)), self._last_scene)
+        early_s = self._start_s + picture.offset_s - self._clock.monotonic_s()
+        if early_s > 0 and self._closed.wait(early_s):
+            raise CameraEnded(f"the recording {self._source.name} was stopped")
+        return Frame(picture.image, self._clock.stamp(), self._last_scene)
+
+    def close(self) -> None:
+        """Stop; a `read` that waits ends."""
+        self._closed.set()
+
+    def _begin_again(self) -> None:
+        self._pictures = self._open()
+        self._first_scene = self._last_scene + 1
+        self._start = None
+
+    def _first_stamp(self) -> Stamp:
+        now = self._clock.stamp()
+        return moved(now, -int(_length_s(self._source) * NS_PER_S)) if self._fast else now
+
+    def _open(self) -> Iterator[_Picture]:
+        if self._source.is_dir():
+            scenes = _scenes(self._source)
+            if not any(scenes):
+                raise CameraLost(f"there are no pictures in {self._source}", hint="check camera.source")
+            return _pictures(scenes)
+        if not self._source.is_file():
+            raise CameraLost(f"there is no recording {self._source}", hint="check camera.source")
+        return _video(self._source)
+
+
+def _scenes(folder: Path) -> list[list[Path]]:
+    """Return the pictures of each scene by name: those of the folder itself first, then of each sub-folder."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    scenes = [sorted(path for path in scene.iterdir() if path.suffix.lower() in _ENDINGS) for scene in folders]
+    return [scene for scene in scenes if scene]
+
+
+def _pictures(scenes: list[list[Path]]) -> Iterator[_Picture]:
+    offset_s = 0.0
+    for number, scene in enumerate(scenes):
+        for path in scene:
+            image = _read(path)
+            if image is not None:
+                yield _Picture(number, offset_s, image)
+            offset_s += PICTURE_EVERY_S
+
+
+def _read(path: Path) -> Image | None:
+    """Return a picture, or None (and a warning) for a damaged one: a recording goes on after it."""
+    data = np.fromfile(path, dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        log.warning("picture skipped: not readable file=%s", path.name)
+        return None
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _video(path: Path) -> Iterator[_Picture]:
+    capture = cv2.VideoCapture(str(path))
+    try:
+        rate = _rate(capture)
+        number = 0
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                break
+            yield _Picture(0, number / rate, np.asarray(image, dtype=np.uint8))
+            number += 1
+        if number == 0:
+            raise CameraLost(f"{path.name} is not a video that can be read", hint="check camera.source")
+    finally:
+        capture.release()
+
+
+def _rate(capture: cv2.VideoCapture) -> float:
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return rate if 0.1 <= rate <= 1000 else _USUAL_RATE
+
+
+def _length_s(source: Path) -> float:
+    """Return how long the recording lasts, as far as its headers say."""
+    if source.is_dir():
+        return PICTURE_EVERY_S * sum(len(scene) for scene in _scenes(source))
+    capture = cv2.VideoCapture(str(source))
+    try:
+        return max(0.0, float(capture.get(cv2.CAP_PROP_FRAME_COUNT))) / _rate(capture)
+    finally:
+        capture.release()

@@ -1,0 +1,244 @@
+"""The composition root: settings become cameras, stores, loops. The only place that knows all of them."""
+
+import os
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edge.adapters.camera_opencv import CameraRequest, OpenCvCamera
+from edge.adapters.camera_picamera2 import PiCamera
+from edge.adapters.camera_replay import ReplayCamera
+from edge.adapters.clock_system import SystemClock
+from edge.adapters.csv_journal import CsvJournal
+from edge.adapters.key_files import read_key, read_password
+from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
+from edge.adapters.single_instance import DataFolderLock
+from edge.adapters.sqlite_file import UnitFile
+from edge.adapters.sqlite_gallery import SqliteGallery
+from edge.adapters.sqlite_journal import SqliteJournal
+from edge.core.coverage import CoverageBook
+from edge.core.delivery import DeliveryWindow
+from edge.core.gallery_sync import UnitIdentity
+from edge.core.ports import Camera, Clock
+from edge.core.presence import PresenceBook
+from edge.core.vision import Eyes, Totals, Vision
+from edge.loops.capture import CaptureLoop
+from edge.loops.delivery import DeliveryLoop, UnitFacts
+from edge.loops.gallery import GalleryKeeper
+from edge.loops.health import Health
+from edge.loops.mailbox import Mailbox
+from edge.loops.recorder import Recorder
+from edge.loops.supervisor import Loop, Supervisor
+from edge.loops.vision import VisionLoop
+from edge.settings import EdgeSettings
+from protocol import codec, topics
+from protocol.events import Event
+from protocol.status import Status
+from recognition.adapters.analysis import Engine, open_engine
+from recognition.adapters.chips_opencv import cut_chip
+from recognition.core.quality import QualityLimits
+
+
+def software() -> str:
+    """Return the version of this program."""
+    try:
+        return version("rollcall")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+_HURRY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How the program is told to end: `stop` now; with `hurry`, without waiting long for the hub."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit that is ready to run."""
+
+    supervisor: Supervisor
+    delivery: DeliveryLoop
+    mailbox: Mailbox
+    recorder: Recorder
+    totals: Totals
+    uplink: MqttUplink
+    clock: Clock
+    health: Health
+
+    def run(self) -> bool:
+        """Run until stopped or until a recording is over; return False when something failed."""
+        self.uplink.start()
+        try:
+            return self.supervisor.run()
+        finally:
+            self.uplink.stop()
+
+
+def open_camera(settings: EdgeSettings, clock: Clock) -> Camera:
+    """Return the camera that the settings name. Raises CameraLost for a recording that is not there."""
+    wanted = settings.camera
+    if wanted.kind == "replay":
+        again = wanted.at_end == "again"
+        return ReplayCamera(Path(wanted.source), clock, fast=wanted.replay_pace == "fast", again=again)
+    request = CameraRequest(
+        source=wanted.source,
+        width_px=wanted.width_px,
+        height_px=wanted.height_px,
+        frames_per_s=wanted.frames_per_s,
+        open_timeout_s=wanted.open_timeout_s,
+        read_timeout_s=wanted.read_timeout_s,
+    )
+    return PiCamera(request, clock) if wanted.kind == "picamera2" else OpenCvCamera(request, clock)
+
+
+def open_recognition(settings: EdgeSettings) -> Engine:
+    """Return the models, warmed up. Raises PackError."""
+    wanted = settings.recognition
+    return open_engine(
+        wanted.pack_dir,
+        smallest_face_px=wanted.smallest_face_px,
+        threads=wanted.threads,
+        variant=wanted.variant,
+        detector=wanted.detector,
+    )
+
+
+def identity_of(settings: EdgeSettings, pack_id: str) -> UnitIdentity:
+    """Return who this unit is. Raises KeyUnusable."""
+    return UnitIdentity(
+        site=settings.site,
+        unit_id=settings.unit_id,
+        pack_id=pack_id,
+        data_key=read_key(settings.keys.data_key_file, secret=True),
+        hub_public_key=read_key(settings.keys.hub_key_file, secret=False),
+    )
+
+
+def broker_address(settings: EdgeSettings) -> BrokerAddress:
+    """Return how to reach the broker. Raises KeyUnusable for a password file that cannot be read."""
+    return BrokerAddress(
+        host=settings.broker.host,
+        port=settings.broker.port,
+        client_id=settings.unit_id,
+        keepalive_s=settings.broker.keepalive_s,
+        username=settings.broker.username,
+        password=read_password(settings.broker.password_file),
+    )
+
+
+@contextmanager
+def open_unit(
+    settings: EdgeSettings, orders: Orders, on_events: Callable[[list[Event]], None] = lambda _events: None
+) -> Iterator[Unit]:
+    """Build everything, and give it back at the end.
+
+    Raises EdgeError and RecognitionError: whatever is wrong with settings, keys, models, disk or a running twin is
+    found here, before the first frame. Camera and network are not: they may come later.
+    """
+    with DataFolderLock(settings.storage.data_dir):
+        file = UnitFile(settings.storage.data_dir)
+        try:
+            yield _assemble(settings, file, orders, on_events)
+        finally:
+            file.close()
+
+
+def _assemble(settings: EdgeSettings, file: UnitFile, orders: Orders, on_events: Callable[[list[Event]], None]) -> Unit:
+    clock, health = SystemClock(), Health()
+    journal, gallery_store = SqliteJournal(file), SqliteGallery(file)
+    engine = open_recognition(settings)
+    embedder = engine.embedder
+    keeper = GalleryKeeper(identity_of(settings, embedder.pack_id), gallery_store, embedder.dimensions, clock, health)
+    keeper.open_stored(gallery_store.signed_head())
+    recorder = Recorder(journal, _csv_journal(settings), health)
+    vision = Vision(
+        eyes=Eyes(engine.detector, embedder, cut_chip, engine.pack.manifest.statistics.same_person_floor),
+        book=PresenceBook(clock.new_id, absence_s=settings.presence.absence_s),
+        coverage=CoverageBook(clock.new_id, every_s=settings.presence.coverage_every_s),
+        new_id=clock.new_id,
+        limits=QualityLimits(min_face_px=settings.recognition.min_face_px),
+        mode=settings.presence.mode,
+    )
+    mailbox = Mailbox()
+    camera = open_camera(settings, clock)
+    watching = VisionLoop(
+        mailbox, vision, recorder, journal, clock, lambda: keeper.known, not camera.lossless, on_events
+    )
+    session = journal.next_session()
+    uplink = _uplink(settings, journal.epoch, session)
+    delivery = DeliveryLoop(
+        facts=UnitFacts(settings.site, settings.unit_id, software(), embedder.pack_id, session),
+        journal=journal,
+        recorder=recorder,
+        keeper=keeper,
+        uplink=uplink,
+        news=uplink.news,
+        clock=clock,
+        health=health,
+        window=DeliveryWindow(journal.epoch, clock.new_id, random.random),
+        live=lambda: {"frames_per_s": watching.rate.value, "disk_free_bytes": _disk_free(settings)},
+        status_every_s=settings.delivery.status_every_s,
+    )
+    watching.recover()
+    capture = CaptureLoop(camera, mailbox, health, orders.stop, random.random)
+    loops = _loops(settings, capture, watching, delivery, orders)
+    return Unit(Supervisor(loops, orders.stop), delivery, mailbox, recorder, vision.totals, uplink, clock, health)
+
+
+def _loops(
+    settings: EdgeSettings, capture: CaptureLoop, watching: VisionLoop, delivery: DeliveryLoop, orders: Orders
+) -> list[Loop]:
+    def deliver() -> bool:
+        delivery.step()
+        return True
+
+    def drain() -> None:
+        # What was recorded until the end of a recording still goes out; somebody who asked us to stop is not kept.
+        limit_s = min(settings.delivery.drain_s, _HURRY_S) if orders.hurry.is_set() else settings.delivery.drain_s
+        deadline_s = delivery.clock.monotonic_s() + limit_s
+        while not delivery.all_delivered and delivery.clock.monotonic_s() < deadline_s:
+            delivery.step(timeout_s=0.2)
+        delivery.goodbye()
+
+    ends = settings.camera.kind == "replay" and settings.camera.at_end == "stop"
+    return [
+        Loop("capture", capture.step, interrupt=capture.close),
+        Loop("vision", watching.step, finish=watching.finish, ends_program=ends),
+        Loop("delivery", deliver, finish=drain, patience_s=settings.delivery.drain_s + 5.0),
+    ]
+
+
+def _csv_journal(settings: EdgeSettings) -> CsvJournal:
+    folder = settings.storage.csv_dir or settings.storage.data_dir / "csv"
+    return CsvJournal(folder, settings.storage.time_zone, with_names=settings.storage.csv_names)
+
+
+def _uplink(settings: EdgeSettings, epoch: str, session: int) -> MqttUplink:
+    will = Status(state="lost", session=session, epoch=epoch)
+    address = topics.up(settings.site, settings.unit_id, "status")
+    subscription = topics.unit_filter(settings.site, settings.unit_id)
+    return MqttUplink(broker_address(settings), subscription, will=(address, codec.encode(will)))
+
+
+def _disk_free(settings: EdgeSettings) -> int:
+    try:
+        return shutil.disk_usage(settings.storage.data_dir).free
+    except OSError:
+        return 0
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

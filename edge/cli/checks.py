@@ -1,0 +1,162 @@
+"""`rollcall-edge check`: each thing a unit needs, looked at on its own, with the remedy."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from edge.adapters.broker_probe import probe_broker
+from edge.adapters.clock_system import SystemClock
+from edge.adapters.sqlite_file import FILE_NAME, UnitFile
+from edge.adapters.sqlite_gallery import SqliteGallery
+from edge.adapters.sqlite_journal import SqliteJournal
+from edge.bootstrap import broker_address, identity_of, open_camera, open_recognition
+from edge.cli.output import FAILED, console, print_json
+from edge.cli.running import NO_LIVENESS
+from edge.core.errors import CameraEnded, EdgeError
+from edge.settings import EdgeSettings, load_settings
+from recognition.core.errors import RecognitionError
+
+_LEAST_FREE_BYTES = 500_000_000
+_TRIES = 3
+
+State = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one thing."""
+
+    name: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+def check(path: Path, *, as_json: bool) -> None:
+    """Look at everything; print a line each; exit 1 when there is a problem."""
+    findings = list(_look_at_everything(path))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            _print(finding)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _look_at_everything(path: Path) -> Iterator[Finding]:
+    try:
+        settings = load_settings(path)
+    except EdgeError as exc:
+        yield Finding("settings", "problem", str(exc), exc.hint)
+        return
+    yield Finding("settings", "ok", str(path))
+    for name, look in _LOOKS:
+        try:
+            yield look(settings)
+        except EdgeError as exc:
+            yield Finding(name, "problem", str(exc), exc.hint)
+        except RecognitionError as exc:
+            yield Finding(name, "problem", Exception.__str__(exc), exc.hint)
+
+
+def _print(finding: Finding) -> None:
+    colour = {"ok": "green", "note": "yellow", "problem": "red"}[finding.state]
+    console.print(f"[{colour}]{finding.state:>8}[/]  {finding.name:<9} {finding.text}", soft_wrap=True)
+    if finding.fix:
+        console.print(f"{'fix':>8}  {'':<9} {finding.fix}", soft_wrap=True)
+
+
+def _keys(settings: EdgeSettings) -> Finding:
+    identity_of(settings, "any")
+    # The key lies on the same card as the data it protects.
+    return Finding("keys", "note", "a plain key file: whoever takes this card can read the templates on it")
+
+
+def _disk(settings: EdgeSettings) -> Finding:
+    folder = settings.storage.data_dir
+    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST_FREE_BYTES:
+        return Finding("disk", "problem", f"{free / 1e6:.0f} MB free at {folder}", "free at least 500 MB")
+    return Finding("disk", "ok", f"{free / 1e9:.1f} GB free at {folder}")
+
+
+def _record(settings: EdgeSettings) -> Finding:
+    if not (settings.storage.data_dir / FILE_NAME).exists():
+        return Finding("record", "ok", "empty: this unit has not run yet")
+    file = UnitFile(settings.storage.data_dir, read_only=True)
+    try:
+        waiting = SqliteJournal(file).waiting()
+    finally:
+        file.close()
+    text = f"{waiting.events} waiting for the hub, {waiting.dead_letters} refused by it"
+    return Finding("record", "note" if waiting.dead_letters else "ok", text)
+
+
+def _clock(_settings: EdgeSettings) -> Finding:
+    quality = SystemClock().quality()
+    if quality == "synced":
+        return Finding("clock", "ok", "set by NTP")
+    return Finding(
+        "clock", "note", f"not set by NTP ({quality}): times are marked and corrected by the hub",
+        "timedatectl set-ntp true, and let NTP through the firewall",
+    )  # fmt: skip
+
+
+def _model(settings: EdgeSettings) -> Finding:
+    engine = open_recognition(settings)
+    return Finding("model", "ok", f"pack {engine.embedder.pack_id}")
+
+
+def _liveness(_settings: EdgeSettings) -> Finding:
+    return Finding("liveness", "note", NO_LIVENESS)
+
+
+def _gallery(settings: EdgeSettings) -> Finding:
+    if not (settings.storage.data_dir / FILE_NAME).exists():
+        return Finding("gallery", "note", "none yet: it comes from the hub at the first connection")
+    file = UnitFile(settings.storage.data_dir, read_only=True)
+    try:
+        head = SqliteGallery(file).in_use()
+    finally:
+        file.close()
+    if head is None:
+        return Finding("gallery", "note", "none yet", "on the hub: rollcall-hub gallery push")
+    return Finding("gallery", "ok", f"revision {head.revision}")
+
+
+def _camera(settings: EdgeSettings) -> Finding:
+    camera = open_camera(settings, SystemClock())
+    try:
+        frames = [camera.read() for _ in range(_TRIES)]
+    except CameraEnded:
+        return Finding("camera", "ok", f"a short recording: {settings.camera.source}")
+    finally:
+        camera.close()
+    width, height = frames[-1].size_px
+    if frames[-1].image.std() < 1.0:
+        return Finding("camera", "problem", f"{width} x {height}, but the picture is blank", "take off the lens cap")
+    return Finding("camera", "ok", f"{width} x {height} pixels")
+
+
+def _broker(settings: EdgeSettings) -> Finding:
+    probe_broker(broker_address(settings))
+    return Finding("broker", "ok", f"{settings.broker.host}:{settings.broker.port} lets this unit in")
+
+
+_LOOKS: tuple[tuple[str, Callable[[EdgeSettings], Finding]], ...] = (
+    ("keys", _keys),
+    ("disk", _disk),
+    ("record", _record),
+    ("clock", _clock),
+    ("model", _model),
+    ("liveness", _liveness),
+    ("gallery", _gallery),
+    ("camera", _camera),
+    ("broker", _broker),
+)

@@ -1,0 +1,211 @@
+"""A frame to events: is it worth looking at, who is in it, who came, who left.
+
+Vectors live in the tracks here, in memory, and end with them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge.core.coverage import CoverageBook, Watch
+from edge.core.frame import Frame
+from edge.core.known import KnownStudents
+from edge.core.motion import MotionGate
+from edge.core.presence import UNNUMBERED, PresenceBook, Sighting
+from protocol.events import Candidate, Event, Review, Stamp
+from recognition.core.evidence import Decision, TrackEvidence
+from recognition.core.face import ChipGeometry, Face, Image
+from recognition.core.ports import FaceDetector, FaceEmbedder
+from recognition.core.quality import FaceQuality, QualityLimits, judge, measure
+from recognition.core.tracking import TrackedFace, Tracker
+
+CutChip = Callable[[Image, Face, ChipGeometry], Image]
+
+_REPEAT_REVIEW_S = 60.0
+"""The same question about the same people is asked once a minute at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """The parts that look at pixels. One thread."""
+
+    detector: FaceDetector
+    embedder: FaceEmbedder
+    cut_chip: CutChip
+    same_person_floor: float
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was done since the start, for status and summaries."""
+
+    frames: int = 0
+    looked_at: int = 0
+    faces: int = 0
+    embedded: int = 0
+    tracks: int = 0
+    present: int = 0
+    review: int = 0
+    unknown: int = 0
+    unusable: int = 0
+
+
+@dataclass(slots=True)
+class _Track:
+    evidence: TrackEvidence
+    decision: Decision | None = None
+    usable: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shot:
+    """A face that is worth embedding."""
+
+    track_id: int
+    chip: Image
+    quality: FaceQuality
+
+
+@dataclass(slots=True)
+class Vision:
+    """The road of a frame, one step after the other. One thread.
+
+    Events it returns have no seq yet; the journal numbers them when it stores them.
+    """
+
+    eyes: Eyes
+    book: PresenceBook
+    coverage: CoverageBook
+    new_id: Callable[[], str]
+    limits: QualityLimits = field(default_factory=QualityLimits)
+    mode: Literal["door", "sweep"] = "door"
+    totals: Totals = field(default_factory=Totals)
+    _gate: MotionGate = field(default_factory=MotionGate)
+    _tracker: Tracker = field(default_factory=Tracker)
+    _tracks: dict[int, _Track] = field(default_factory=dict)
+    _faces: list[Face] = field(default_factory=list)
+    _scene: int | None = None
+    _asked: dict[frozenset[str], float] = field(default_factory=dict)
+
+    def process(self, frame: Frame, known: KnownStudents) -> list[Event]:
+        """Look at one frame; return what happened.
+
+        Raises ValueError when the frame's boot clock went back (another boot, a restarted recording): call `cut`.
+        """
+        self.totals.frames += 1
+        events: list[Event] = []
+        if frame.scene != self._scene:
+            events += self.cut(frame.stamp, known)
+            self._scene = frame.scene
+        looking = self._gate.worth_looking(frame.image, frame.at_s)
+        if looking:
+            self.totals.looked_at += 1
+            self._faces = self.eyes.detector.detect(frame.image)
+            self.totals.faces += len(self._faces)
+        # Where nothing moved, the faces are where they were: they are still seen, without being looked for again.
+        tracked = self._tracker.update(self._faces, frame.at_s)
+        if looking:
+            self._learn(frame, tracked, known)
+        events += self._sightings(frame.stamp, tracked, known)
+        for track_id in self._tracker.ended(frame.at_s):
+            events += self._end_track(track_id, frame.stamp, known)
+        events += self.book.tick(frame.stamp, known.lessons)
+        watch = Watch(self.mode, known.revision, self.eyes.embedder.pack_id, known.gallery.size)
+        covered = self.coverage.frame(frame.stamp, watch)
+        return [*events, covered] if covered else events
+
+    def cut(self, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        """End every track: what follows has nothing to do with what was before."""
+        self._gate, self._faces = MotionGate(), []
+        return [event for track_id in self._tracker.end_all() for event in self._end_track(track_id, stamp, known)]
+
+    def finish(self, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        """Close everything that is open: the program stops or the recording is over."""
+        events = [*self.cut(stamp, known), *self.book.close_all("stop")]
+        covered = self.coverage.finish()
+        return [*events, covered] if covered else events
+
+    def _learn(self, frame: Frame, tracked: Sequence[TrackedFace], known: KnownStudents) -> None:
+        """Embed the faces that are worth it, all in one batch, and decide their tracks again."""
+        shots = [shot for seen in tracked if (shot := self._shot(frame, seen))]
+        if not shots:
+            return
+        vectors = self.eyes.embedder.embed([shot.chip for shot in shots])
+        self.totals.embedded += len(shots)
+        for shot, vector in zip(shots, vectors, strict=True):
+            track = self._tracks[shot.track_id]
+            if not track.evidence.add(vector, frame.at_s, shot.quality):
+                # Another person: who came before has nothing to say about who is here now.
+                track.evidence = TrackEvidence(self.eyes.same_person_floor)
+                track.evidence.add(vector, frame.at_s, shot.quality)
+            track.decision = track.evidence.decide(known.gallery, known.points, known.look_alikes)
+
+    def _shot(self, frame: Frame, seen: TrackedFace) -> _Shot | None:
+        track = self._tracks.get(seen.track_id)
+        if track is None:
+            track = self._tracks[seen.track_id] = _Track(TrackEvidence(self.eyes.same_person_floor))
+            self.totals.tracks += 1
+        if not track.evidence.wants(frame.at_s) or seen.face.box.width < self.limits.min_face_px:
+            return None
+        chip = self.eyes.cut_chip(frame.image, seen.face, self.eyes.embedder.geometry)
+        quality = measure(seen.face, chip, *frame.size_px)
+        if judge(quality, self.limits):
+            return None
+        track.usable = True
+        return _Shot(seen.track_id, chip, quality)
+
+    def _sightings(self, stamp: Stamp, tracked: Sequence[TrackedFace], known: KnownStudents) -> list[Event]:
+        events: list[Event] = []
+        for seen in tracked:
+            track = self._tracks.get(seen.track_id)
+            decision = track.decision if track else None
+            if decision is None or decision.kind != "present" or decision.student_id is None:
+                continue
+            if decision.student_id not in known.names:
+                # Erased or moved to another room since the decision was made.
+                continue
+            who = Sighting(
+                student_id=decision.student_id,
+                score=decision.score,
+                margin=decision.margin,
+                samples=decision.samples,
+                gallery_revision=known.revision,
+                pack_id=self.eyes.embedder.pack_id,
+            )
+            events += self.book.sighting(who, stamp, known.lessons)
+        return events
+
+    def _end_track(self, track_id: int, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        track = self._tracks.pop(track_id, None)
+        if track is None:
+            return []
+        kind = track.decision.kind if track.decision else "undecided"
+        # Too few samples for "unknown" still means: somebody was there and was not named.
+        unknown = track.usable and kind in ("unknown", "undecided")
+        self.coverage.ended_track(unknown=unknown, unusable=not track.usable)
+        self.totals.unknown += unknown
+        self.totals.unusable += not track.usable
+        self.totals.present += kind == "present"
+        self.totals.review += kind == "review"
+        return self._ask(track.decision, stamp, known) if track.decision and kind == "review" else []
+
+    def _ask(self, decision: Decision, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        candidates = tuple(Candidate(student_id=who, score=score) for who, score in decision.candidates[:5])
+        key = frozenset(candidate.student_id for candidate in candidates)
+        now_s = stamp.boottime_ns / 1e9
+        self._asked = {k: at_s for k, at_s in self._asked.items() if 0 <= now_s - at_s < _REPEAT_REVIEW_S}
+        if not candidates or key in self._asked:
+            return []
+        self._asked[key] = now_s
+        return [
+            Review(
+                **stamp.model_dump(),
+                event_id=self.new_id(),
+                seq=UNNUMBERED,
+                candidates=candidates,
+                reason=decision.reason,
+                samples=decision.samples,
+                gallery_revision=known.revision,
+                pack_id=self.eyes.embedder.pack_id,
+            )
+        ]

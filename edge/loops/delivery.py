@@ -1,0 +1,261 @@
+"""The conversation with the hub: greet, send what waits, take receipts, follow the gallery, tell how we are."""
+
+import logging
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from edge.core.delivery import DeliveryWindow
+from edge.core.errors import StorageFull, UplinkUnavailable
+from edge.core.news import Arrived, Connected, Disconnected, News
+from edge.core.ports import Clock, Journal, Uplink
+from edge.core.presence import UNNUMBERED
+from edge.loops.gallery import GalleryKeeper
+from edge.loops.health import Health
+from edge.loops.recorder import Recorder
+from protocol import codec, topics
+from protocol.base import Envelope
+from protocol.content import Head, Part
+from protocol.delivery import Hello, Receipt, Welcome
+from protocol.errors import ProtocolError
+from protocol.events import Anchor
+from protocol.status import Status
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT_S = 1.0
+_ANCHOR_STEP_S = 2.0
+_ANCHOR_ERROR_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """What the unit tells the hub of itself."""
+
+    site: str
+    unit_id: str
+    software: str
+    pack_id: str
+    session: int
+
+
+@dataclass(slots=True)
+class _Progress:
+    last_receipt_at: datetime | None = None
+    status_due_s: float = float("-inf")
+    status_changes: int = -1
+    welcomed: bool = False
+    hello_due_s: float = float("-inf")
+    anchored: bool = False
+
+
+@dataclass(slots=True)
+class DeliveryLoop:
+    """One thread calls `step`; the record and the gallery are reached through ports that serialise."""
+
+    facts: UnitFacts
+    journal: Journal
+    recorder: Recorder
+    keeper: GalleryKeeper
+    uplink: Uplink
+    news: "queue.Queue[News]"
+    clock: Clock
+    health: Health
+    window: DeliveryWindow
+    live: Callable[[], dict[str, float]]
+    """Returns `frames_per_s` and `disk_free_bytes` of now."""
+    status_every_s: float = 30.0
+    _now: _Progress = field(default_factory=_Progress)
+
+    def step(self, timeout_s: float = _LONGEST_WAIT_S) -> None:
+        """Wait for news up to `timeout_s`, then do what is due.
+
+        Raises StorageFailed when the disk is broken. A full disk is reported, and what failed is tried again: receipts
+        and gallery pieces come once more.
+        """
+        try:
+            self._take_all(timeout_s)
+            if self.uplink.connected:
+                self._send_what_is_due()
+        except UplinkUnavailable:
+            # Nothing is lost: what was not sent is still due.
+            log.debug("connection broke while sending")
+        except StorageFull as exc:
+            self.health.problem("disk_full", f"{exc}: {exc.hint}")
+
+    def _take_all(self, timeout_s: float) -> None:
+        try:
+            self._take(self.news.get(timeout=timeout_s) if timeout_s > 0 else self.news.get_nowait())
+            while True:
+                self._take(self.news.get_nowait())
+        except queue.Empty:
+            pass
+
+    def goodbye(self) -> None:
+        """Say that the unit stops on purpose, so that the will is not published."""
+        if self.uplink.connected:
+            try:
+                self._publish_status("stopped")
+            except UplinkUnavailable:
+                log.debug("no goodbye: not connected")
+
+    @property
+    def all_delivered(self) -> bool:
+        """True when the hub has taken everything that was written down."""
+        last, delivered = self.journal.positions()
+        return last == delivered
+
+    def _take(self, news: News) -> None:
+        match news:
+            case Connected():
+                self.health.fine("broker_lost")
+                self.window.reset()
+                self._now.welcomed = False
+                self._now.hello_due_s = self._now.status_due_s = float("-inf")
+            case Disconnected(reason, twin):
+                self.health.problem("broker_lost", reason)
+                if twin:
+                    self.health.problem("twin_unit", reason)
+            case Arrived(topic, payload):
+                self._arrived(topic, payload)
+
+    def _arrived(self, topic: str, payload: bytes) -> None:
+        try:
+            address = topics.parse(topic)
+            if (address.site, address.unit_id) != (self.facts.site, self.facts.unit_id):
+                return
+            message = codec.decode(address, payload)
+        except ProtocolError as exc:
+            # Without content: a hostile or newer hub must not fill the log with names.
+            log.warning("message ignored reason=%s", exc)
+            return
+        self._answer(message)
+
+    def _answer(self, message: Envelope) -> None:
+        match message:
+            case Welcome():
+                self._welcomed(message)
+            case Receipt():
+                self._receipt(message)
+            case Head():
+                self._tell(self.keeper.on_head(message))
+            case Part():
+                self._tell(self.keeper.on_part(message))
+            case _:
+                log.info("message of a kind that units do not read")
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        if welcome.epoch != self.journal.epoch:
+            return
+        self._now.welcomed = True
+        self.health.fine("hub_silent")
+        self.window.reset(welcome.limits)
+        self._anchor(welcome.server_time)
+
+    def _anchor(self, server_time: datetime) -> None:
+        """Write down what time the hub says it is, where that tells something new."""
+        now = self.clock.stamp()
+        apart_s = abs((server_time - now.at).total_seconds())
+        if apart_s < _ANCHOR_STEP_S:
+            self.health.fine("clock_wrong")
+            if now.clock == "synced" or self._now.anchored:
+                return
+        else:
+            self.health.problem("clock_wrong", f"this unit's clock and the hub's are {apart_s:.0f} s apart: check NTP")
+        self._now.anchored = True
+        self.recorder.record(
+            [
+                Anchor(
+                    **now.model_dump(),
+                    event_id=self.clock.new_id(),
+                    seq=UNNUMBERED,
+                    utc=server_time,
+                    source="welcome",
+                    error_ms=_ANCHOR_ERROR_MS,
+                )
+            ],
+            {},
+        )
+
+    def _receipt(self, receipt: Receipt) -> None:
+        if not self.window.answered(receipt, self.clock.monotonic_s()):
+            if receipt.result == "busy":
+                self.health.problem("hub_busy", "the hub takes no records now; they wait here and are sent again")
+            return
+        self.health.fine("hub_busy")
+        self._now.last_receipt_at = self.clock.stamp().at
+        self.journal.delivered([*receipt.accepted, *receipt.duplicate])
+        if self.journal.rejected(receipt.rejected):
+            codes = ", ".join(sorted({rejection.code for rejection in receipt.rejected}))
+            self.health.problem("dead_letters", f"the hub refused records ({codes}); they are kept on the unit")
+
+    def _tell(self, message: Envelope | None) -> None:
+        if message is not None:
+            self._send("applied", message)
+
+    def _send_what_is_due(self) -> None:
+        now_s = self.clock.monotonic_s()
+        if not self._now.welcomed and now_s >= self._now.hello_due_s:
+            self._greet(now_s)
+        want = self.keeper.next_want(now_s)
+        if want:
+            self._send("want", want)
+        elif applied := self.keeper.finish_if_complete():
+            self._send("applied", applied)
+        if self._now.welcomed:
+            for batch in self.window.due(now_s, self.journal.undelivered):
+                self._send("events", batch)
+        if now_s >= self._now.status_due_s or self._now.status_changes != self.health.changes:
+            self._now.status_due_s = now_s + self.status_every_s
+            self._now.status_changes = self.health.changes
+            self._publish_status("degraded" if self.health.problems() else "watching")
+
+    def _greet(self, now_s: float) -> None:
+        if self._now.hello_due_s > float("-inf"):
+            self.health.problem("hub_silent", "connected to the broker, but no hub answers: is it running?")
+        self._now.hello_due_s = now_s + 10.0
+        last, delivered = self.journal.positions()
+        stamp = self.clock.stamp()
+        hello = Hello(
+            epoch=self.journal.epoch,
+            boot_id=stamp.boot_id,
+            last_seq=last,
+            delivered_seq=delivered,
+            gallery_revision=self.keeper.known.revision,
+            pack_id=self.facts.pack_id,
+            software=self.facts.software,
+            clock=stamp.clock,
+            at=stamp.at,
+        )
+        self._send("hello", hello)
+
+    def _publish_status(self, state: Literal["watching", "degraded", "stopped"]) -> None:
+        waiting = self.journal.waiting()
+        now = self.clock.stamp()
+        live = self.live()
+        age_s = max(0.0, (now.at - waiting.oldest_at).total_seconds()) if waiting.oldest_at else None
+        status = Status(
+            state=state,
+            session=self.facts.session,
+            epoch=self.journal.epoch,
+            at=now.at,
+            waiting_events=waiting.events,
+            oldest_waiting_s=age_s,
+            last_receipt_at=self._now.last_receipt_at,
+            dead_letters=waiting.dead_letters,
+            gallery_revision=self.keeper.known.revision,
+            pack_id=self.facts.pack_id,
+            students=self.keeper.known.gallery.size,
+            frames_per_s=live.get("frames_per_s"),
+            disk_free_bytes=int(live.get("disk_free_bytes", 0)),
+            clock=now.clock,
+            software=self.facts.software,
+            problems=self.health.problems(),
+        )
+        self._send("status", status, retain=True)
+
+    def _send(self, channel: str, message: Envelope, *, retain: bool = False) -> None:
+        address = topics.up(self.facts.site, self.facts.unit_id, channel)
+        self.uplink.publish(address, codec.encode(message), retain=retain)

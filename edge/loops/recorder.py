@@ -1,0 +1,70 @@
+"""Events to disk: SQLite first, then the CSV copy. What a full disk refuses is held in memory and tried again."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from edge.core.errors import StorageFailed, StorageFull
+from edge.core.ports import Journal, OpenInterval
+from edge.loops.health import Health
+from protocol.events import Event
+
+_HELD_AT_MOST = 10_000
+"""About 10 MB of events; beyond this the oldest are lost, and counted."""
+
+
+class CsvCopy(Protocol):
+    """The readable copy."""
+
+    def append(self, events: Sequence[Event], names: Mapping[str, str]) -> None:
+        """Write the lines of these events. Raises StorageFailed."""
+        ...
+
+
+class Recorder:
+    """The only way for events into the record. Any thread, one at a time."""
+
+    def __init__(self, journal: Journal, csv_copy: CsvCopy, health: Health) -> None:
+        self._journal = journal
+        self._csv = csv_copy
+        self._health = health
+        self._held: deque[Event] = deque()
+        self.lost = 0
+
+    def record(self, events: Sequence[Event], names: Mapping[str, str]) -> list[Event]:
+        """Commit events, with what was held back before; return those now on disk, with their seq.
+
+        Raises StorageFailed when the disk is broken (the program must end: what is written after a failed fsync cannot
+        be trusted). A full disk is no error here: the events wait, and the problem is reported.
+        """
+        if not events and not self._held:
+            return []
+        self._held.extend(events)
+        try:
+            stored = self._journal.append(list(self._held))
+        except StorageFull as exc:
+            self._health.problem("disk_full", f"{exc}: {exc.hint}")
+            while len(self._held) > _HELD_AT_MOST:
+                self._held.popleft()
+                self.lost += 1
+            return []
+        self._held.clear()
+        self._health.fine("disk_full")
+        self._copy(stored, names)
+        return stored
+
+    def remember(self, intervals: Sequence[OpenInterval]) -> None:
+        """Note until when the students of open intervals were seen. Raises StorageFailed, not for a full disk."""
+        try:
+            self._journal.keep_open(intervals)
+        except StorageFull as exc:
+            self._health.problem("disk_full", f"{exc}: {exc.hint}")
+
+    def _copy(self, stored: Sequence[Event], names: Mapping[str, str]) -> None:
+        try:
+            self._csv.append(stored, names)
+        except StorageFailed as exc:
+            # Only the copy: the record is safe, and `rollcall-edge export` writes the lines again.
+            self._health.problem("csv_failed", f"{exc}: {exc.hint}")
+        else:
+            self._health.fine("csv_failed")

@@ -1,0 +1,218 @@
+"""The unit's settings: a TOML file, overridden by environment variables `ROLLCALL_EDGE_<GROUP>__<KEY>`.
+
+The only reader of the environment. Unknown keys and missing files are errors that name the key: pydantic-settings alone
+would take the defaults for a file that is not there, and would ignore a misspelled variable.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from edge.core.errors import SettingsWrong
+from protocol.base import Site, UnitId
+
+DEFAULT_FILE = Path("/etc/rollcall/edge.toml")
+FILE_VARIABLE = "ROLLCALL_EDGE_CONFIG"
+PREFIX = "ROLLCALL_EDGE_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(_Group):
+    """Where the school's MQTT broker is."""
+
+    host: str = Field(min_length=1, max_length=255)
+    port: Port = 1883
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: int = Field(default=30, ge=5, le=600)
+
+
+class Keys(_Group):
+    """Files that `rollcall-hub unit add` made."""
+
+    data_key_file: Path
+    hub_key_file: Path
+
+
+class Recognition(_Group):
+    """What recognises, and what it may spend."""
+
+    pack_dir: Path
+    detector: Literal["mtcnn", "yunet"] = "mtcnn"
+    variant: str = "f32"
+    smallest_face_px: int = Field(default=40, ge=16, le=400)
+    min_face_px: int = Field(default=60, ge=24, le=400)
+    threads: int = Field(default=2, ge=1, le=64)
+
+
+class Camera(_Group):
+    """Where pictures come from."""
+
+    kind: Literal["opencv", "picamera2", "replay"] = "opencv"
+    source: str = Field(default="0", min_length=1)
+    width_px: int = Field(default=1280, ge=160, le=8192)
+    height_px: int = Field(default=720, ge=120, le=8192)
+    frames_per_s: float = Field(default=5.0, gt=0, le=60)
+    open_timeout_s: float = Field(default=3.0, gt=0, le=60)
+    read_timeout_s: float = Field(default=2.0, gt=0, le=60)
+    replay_pace: Literal["own", "fast"] = "own"
+    at_end: Literal["stop", "stay", "again"] = "stop"
+
+
+class Presence(_Group):
+    """When somebody counts as gone, and how often the unit says what it watched."""
+
+    mode: Literal["door", "sweep"] = "door"
+    absence_s: float = Field(default=60.0, ge=5, le=3600)
+    coverage_every_s: float = Field(default=60.0, ge=5, le=3600)
+
+
+class Storage(_Group):
+    """Where the unit keeps its record."""
+
+    data_dir: Path
+    csv_dir: Path | None = None
+    csv_names: bool = True
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as exc:
+            raise ValueError(f"no time zone is called {name!r}; for example Europe/Berlin") from exc
+        return name
+
+
+class Delivery(_Group):
+    """How hard the unit tries before it stops."""
+
+    status_every_s: float = Field(default=30.0, ge=1, le=600)
+    drain_s: float = Field(default=10.0, ge=0, le=600)
+
+
+class EdgeSettings(BaseSettings):
+    """Everything a unit can be told. Relative paths are relative to the settings file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    site: Site
+    unit_id: UnitId
+    label: str = Field(default="", max_length=100)
+    broker: Broker
+    keys: Keys
+    recognition: Recognition
+    camera: Camera = Camera()
+    presence: Presence = Presence()
+    storage: Storage
+    delivery: Delivery = Delivery()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic-settings' signature)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file (given to the constructor); there are no other sources."""
+        return env_settings, init_settings
+
+
+def settings_file(given: Path | None) -> Path:
+    """Return which settings file to read: the one given, the one in the environment, or /etc/rollcall/edge.toml."""
+    if given:
+        return given
+    named = os.environ.get(FILE_VARIABLE)  # noqa: TID251 (this is settings.py)
+    return Path(named) if named else DEFAULT_FILE
+
+
+def load_settings(path: Path) -> EdgeSettings:
+    """Return the settings in `path` and the environment.
+
+    Raises SettingsWrong that names the file, line or key and says what would be right.
+    """
+    values = _read_toml(path)
+    _refuse_unknown_variables(os.environ)  # noqa: TID251
+    try:
+        settings = EdgeSettings(**values)
+    except ValidationError as exc:
+        raise SettingsWrong(f"{path}: {_explain(exc)}", hint="config/edge.example.toml shows every key") from exc
+    return _absolute(settings, path.absolute().parent)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return dict(TomlConfigSettingsSource(EdgeSettings, _existing(path)).toml_data)
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsWrong(f"{path} is not valid TOML: {exc}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsWrong(f"{path} cannot be read: {exc}") from exc
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise SettingsWrong(
+            f"there is no settings file {path}",
+            hint="`rollcall-hub unit add` writes one; name it with --config or " + FILE_VARIABLE,
+        )
+    return path
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    for name in environment:
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE:
+            continue
+        group, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        field = EdgeSettings.model_fields.get(group)
+        model = field.annotation if field else None
+        known = field is not None and not key
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            known = key in model.model_fields or not key
+        if not known:
+            raise SettingsWrong(f"the environment variable {name} is no setting of a unit", hint="check its spelling")
+
+
+def _explain(exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors():
+        key = ".".join(str(part) for part in error["loc"])
+        match error["type"]:
+            case "extra_forbidden":
+                lines.append(f"unknown setting `{key}`")
+            case "missing":
+                lines.append(f"setting `{key}` is missing")
+            case _:
+                lines.append(f"setting `{key}`: {error['msg']}")
+    return "; ".join(lines)
+
+
+def _absolute(settings: EdgeSettings, base: Path) -> EdgeSettings:
+    """Resolve relative paths against the folder of the settings file, also those inside groups."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / value.expanduser()
+        if isinstance(value, BaseModel):
+            changes = {name: resolve(getattr(value, name)) for name in type(value).model_fields}
+            return value.model_copy(update=changes)
+        return value
+
+    changes = {name: resolve(getattr(settings, name)) for name in EdgeSettings.model_fields}
+    camera = settings.camera
+    if camera.kind == "replay":
+        changes["camera"] = camera.model_copy(update={"source": str(base / Path(camera.source).expanduser())})
+    return settings.model_copy(update=changes)

@@ -1,0 +1,135 @@
+"""One door to MySQL or MariaDB: connections with fixed session settings, whole transactions, errors by what to do."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from mysql.connector import Error as ConnectorError
+from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from hub.adapters.migrations import expected_version, recorded_version
+from hub.adapters.mysql_errors import TransactionLost, translate
+from hub.core.errors import StoreRefused
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+Result = TypeVar("Result")
+_POOL_WAIT_S = 10
+_FIRST_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """Where the database is and how patient to be, in seconds."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+    connect_timeout_s: int = 5
+    read_timeout_s: int = 30
+    write_timeout_s: int = 30
+    pool_size: int = 5
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}/{self.name}"
+
+
+class Database:
+    """Transactions on the hub's database. Any thread may use it; each transaction has a connection of its own.
+
+    READ COMMITTED is the default: what a statement reads is current, and there are no gap locks, over which
+    inserting hub processes would deadlock. What must see one moment asks for `snapshot`.
+    """
+
+    def __init__(self, address: DatabaseAddress, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self.address = address
+        self._pause = pause
+        self._engine = create_engine(
+            URL.create(
+                "mysql+mysqlconnector", address.user, address.password, address.host, address.port, address.name
+            ),
+            connect_args={
+                "charset": "utf8mb4",
+                # The one collation that both MySQL and MariaDB accept here.
+                "collation": "utf8mb4_unicode_ci",
+                "time_zone": "+00:00",
+                "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
+                "connection_timeout": address.connect_timeout_s,
+                "read_timeout": address.read_timeout_s,
+                "write_timeout": address.write_timeout_s,
+                "use_pure": False,
+            },
+            isolation_level="READ COMMITTED",
+            pool_size=address.pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_WAIT_S,
+            # A connection that died while idle is replaced before a transaction begins on it.
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+        )
+
+    @contextmanager
+    def transaction(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
+        """Give a connection in a transaction; commit at the end, roll back when an error leaves the block.
+
+        Raises StoreUnavailable (try all of it again), StoreRefused (stop), Conflict and BadInput for what the
+        database found wrong with the data. After StoreUnavailable the outcome of a commit is unknown.
+        """
+        try:
+            with self._engine.connect() as connection:
+                if isolation != "READ COMMITTED":
+                    connection.execution_options(isolation_level=isolation)
+                with connection.begin():
+                    yield connection
+        except (DBAPIError, PoolTimeout, ConnectorError) as exc:
+            meaning = translate(exc, str(self.address))
+            if meaning is None:
+                raise
+            raise meaning from exc
+
+    def run(
+        self, work: Callable[[Connection], Result], *, attempts: int = 5, isolation: Isolation = "READ COMMITTED"
+    ) -> Result:
+        """Run `work` in a transaction and return its result; a lost transaction is run again from the start.
+
+        `work` must be safe to run again, also after a commit whose answer was lost. Raises as `transaction`.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                with self.transaction(isolation) as connection:
+                    return work(connection)
+            except TransactionLost:
+                if attempt == attempts:
+                    raise
+                # Jitter: two processes that collided must not collide again in step.
+                self._pause(_FIRST_PAUSE_S * 2**attempt * (0.5 + secrets.randbelow(1000) / 1000))
+        raise AssertionError("attempts must be at least 1")
+
+    def check_schema(self) -> None:
+        """Raise StoreRefused unless the tables are of exactly this program's version; StoreUnavailable as ever."""
+        recorded, expected = self.run(recorded_version), expected_version()
+        if recorded is None:
+            raise StoreRefused(f"the database is not migrated ({self.address})", hint="run: rollcall-hub db migrate")
+        if recorded != expected:
+            raise StoreRefused(
+                f"the database has version {recorded} of the tables, this program needs {expected} ({self.address})",
+                hint="run: rollcall-hub db migrate; if that does not help, this program is older than the database",
+            )
+
+    def server_version(self) -> str:
+        """Return what the server calls itself. Raises as `transaction`."""
+        return str(self.run(lambda connection: connection.execute(text("select version()")).scalar_one()))
+
+    def close(self) -> None:
+        """Close the idle connections. Errors of connections that are dead already do not matter here."""
+        try:
+            self._engine.dispose()
+        except (DBAPIError, ConnectorError):
+            return

@@ -1,0 +1,247 @@
+"""Events in MySQL: several batches in one transaction, each event once, receipts only for what is committed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy.dialects.mysql import insert
+
+from hub.adapters import anchor_store, quarantine_store, unit_store
+from hub.adapters.attendance_store import Watched, mark_covered, mark_dirty
+from hub.adapters.database import Database
+from hub.adapters.schema import epochs, events
+from hub.core.errors import BadInput, Conflict
+from hub.core.ingest import (
+    CONFLICT,
+    Batch,
+    Known,
+    OnRecord,
+    Refused,
+    Unusable,
+    Verdict,
+    advance,
+    judge,
+)
+from hub.core.ports import Greeting, Taken
+from protocol.content import Applied
+from protocol.delivery import Hello
+from protocol.events import Coverage
+from protocol.status import Status
+
+Stream = tuple[str, str]
+Result = TypeVar("Result")
+_CHUNK = 1000
+_ATTEMPTS = 3
+
+
+class MySqlEventStore:
+    """Keeps the contract of `hub.core.ports.EventStore`. `zone` is the school's: it decides an event's local day."""
+
+    def __init__(self, database: Database, zone: ZoneInfo) -> None:
+        self._database = database
+        self._zone = zone
+
+    def take(self, batches: Sequence[Batch]) -> list[Taken]:
+        """Commit the new events of several batches at once; return, in their order, what happened to each.
+
+        Raises StoreUnavailable (nothing may be acknowledged) or StoreRefused.
+        """
+        try:
+            return self._take_together(batches)
+        except BadInput:
+            # One event that the tables cannot hold must not hold back the others for ever.
+            if len(batches) > 1:
+                return [taken for batch in batches for taken in self.take([batch])]
+            return self._take_together([self._without_unstorable(batches[0])])
+
+    def _take_together(self, batches: Sequence[Batch]) -> list[Taken]:
+        try:
+            # Nearly always every event is new, and its keys say so at less cost than reading first.
+            return self._database.run(lambda connection: self._take(connection, batches, reading=False))
+        except Conflict:
+            return self._until_settled(lambda connection: self._take(connection, batches, reading=True))
+
+    def _until_settled(self, work: Callable[[Connection], Result]) -> Result:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._database.run(work)
+            except Conflict:
+                # Another process committed one of the events between our reading and our writing.
+                continue
+        return self._database.run(work)
+
+    def _take(self, connection: Connection, batches: Sequence[Batch], *, reading: bool) -> list[Taken]:
+        units = unit_store.serving(connection, {batch.unit_id for batch in batches})
+        served = [batch for batch in batches if batch.unit_id in units]
+        marks = _lock_streams(connection, served)
+        known = Known(_on_record(connection, served) if reading else ())
+        verdicts = [judge(batch, known) for batch in served]
+        _insert_events(connection, verdicts)
+        quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
+        self._mark_dirty(connection, verdicts)
+        anchor_store.rewrite(connection, verdicts, self._zone)
+        highs = _advance_streams(connection, marks, verdicts)
+        done = {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
+        return [done.get(id(batch), Taken(batch, None)) for batch in batches]
+
+    def _mark_dirty(self, connection: Connection, verdicts: Sequence[Verdict]) -> None:
+        days: dict[date, set[str]] = defaultdict(set)
+        watched = []
+        for verdict in verdicts:
+            now = verdict.batch.received_at
+            for row in verdict.new:
+                if row.student_id is not None:
+                    days[row.event.at.astimezone(self._zone).date()].add(row.student_id)
+                elif isinstance(row.event, Coverage):
+                    watched.append(Watched(row.unit_id, row.event.since, row.event.at, now))
+        for day in sorted(days):
+            mark_dirty(connection, days[day], [day])
+        mark_covered(connection, watched, self._zone)
+
+    def _without_unstorable(self, batch: Batch) -> Batch:
+        rows, refused = [], list(batch.refused)
+        for row in batch.rows:
+            try:
+                self._take_together([replace(batch, rows=(row,), refused=())])
+            except BadInput as exc:
+                refused.append(
+                    Refused(row.unit_id, row.epoch, row.event.seq, "unstorable", str(exc), row.body, row.sha256)
+                )
+            else:
+                rows.append(row)
+        return replace(batch, rows=tuple(rows), refused=tuple(refused))
+
+    def greet(self, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:
+        """Note that a stream is alive; None for a unit that is unknown or revoked."""
+        return self._database.run(lambda connection: unit_store.greet(connection, unit_id, hello, at))
+
+    def keep_status(self, unit_id: str, status: Status, at: datetime) -> bool:
+        """Keep a unit's status unless a newer one is on record; False for a unit that is unknown or revoked."""
+        return self._database.run(lambda connection: unit_store.keep_status(connection, unit_id, status, at))
+
+    def confirm_gallery(self, unit_id: str, applied: Applied, at: datetime) -> bool:
+        """Note what a unit has applied and erased; False for a unit that is unknown or revoked."""
+        return self._database.run(lambda connection: unit_store.confirm_gallery(connection, unit_id, applied, at))
+
+    def quarantine(self, unusable: Sequence[Unusable]) -> int:
+        """Keep messages that cannot be used, up to a bound; return how many were kept."""
+        return self._database.run(lambda connection: quarantine_store.keep_unusable(connection, unusable))
+
+
+def _lock_streams(connection: Connection, batches: Iterable[Batch]) -> dict[Stream, int]:
+    """Lock the streams of these batches and return their high-water marks: one process at a time writes a stream."""
+    heard: dict[Stream, datetime] = {}
+    for batch in batches:
+        heard[batch.unit_id, batch.epoch] = batch.received_at
+    if not heard:
+        return {}
+    statement = insert(epochs).values(high_water=0)
+    connection.execute(
+        statement.on_duplicate_key_update(last_heard_at=statement.inserted.last_heard_at),
+        # In one order everywhere, so that two processes wait for each other instead of deadlocking.
+        [
+            {"unit_id": unit_id, "epoch": epoch, "first_heard_at": at, "last_heard_at": at}
+            for (unit_id, epoch), at in sorted(heard.items())
+        ],
+    )
+    found = connection.execute(
+        select(epochs.c.unit_id, epochs.c.epoch, epochs.c.high_water).where(
+            tuple_(epochs.c.unit_id, epochs.c.epoch).in_(list(heard))
+        )
+    )
+    return {(row.unit_id, row.epoch): row.high_water for row in found}
+
+
+def _on_record(connection: Connection, batches: Sequence[Batch]) -> list[OnRecord]:
+    """Return what the store has under any id or place of these batches' events."""
+    columns = select(events.c.event_id, events.c.unit_id, events.c.epoch, events.c.seq, events.c.payload_sha256)
+    ids = sorted({row.event.event_id for batch in batches for row in batch.rows})
+    queries = [columns.where(events.c.event_id.in_(ids[at : at + _CHUNK])) for at in range(0, len(ids), _CHUNK)]
+    seqs: dict[Stream, set[int]] = defaultdict(set)
+    for batch in batches:
+        seqs[batch.unit_id, batch.epoch].update(row.event.seq for row in batch.rows)
+    queries += [
+        columns.where(events.c.unit_id == unit_id, events.c.epoch == epoch, events.c.seq.in_(sorted(wanted)))
+        for (unit_id, epoch), wanted in seqs.items()
+        if wanted
+    ]
+    return [
+        OnRecord(row.event_id, (row.unit_id, row.epoch, row.seq), row.payload_sha256.hex())
+        for query in queries
+        for row in connection.execute(query)
+    ]
+
+
+def _insert_events(connection: Connection, verdicts: Iterable[Verdict]) -> None:
+    rows = [
+        {
+            "event_id": row.event.event_id,
+            "unit_id": row.unit_id,
+            "epoch": row.epoch,
+            "seq": row.event.seq,
+            "kind": row.event.kind,
+            "student_id": row.student_id,
+            "at_claimed": row.event.at,
+            "at_corrected": row.event.at,
+            "received_at": verdict.batch.received_at,
+            "clock": row.event.clock,
+            "boot_id": row.event.boot_id,
+            "boottime_ns": row.event.boottime_ns,
+            "body": row.body.decode(),
+            "payload_sha256": bytes.fromhex(row.sha256),
+        }
+        for verdict in verdicts
+        for row in verdict.new
+    ]
+    if rows:
+        # A plain INSERT: IGNORE truncates what does not fit and swallows collisions with other keys, and an update on
+        # a duplicate key hides the second kind too. Here a collision fails and everything is judged by reading.
+        connection.execute(insert(events), rows)
+
+
+def _advance_streams(
+    connection: Connection, marks: dict[Stream, int], verdicts: Iterable[Verdict]
+) -> dict[Stream, int]:
+    settled: dict[Stream, set[int]] = defaultdict(set)
+    for verdict in verdicts:
+        settled[verdict.batch.unit_id, verdict.batch.epoch] |= verdict.settled
+    highs = {}
+    for stream, before in sorted(marks.items()):
+        after = _beyond(connection, stream, advance(before, settled[stream]))
+        if after != before:
+            connection.execute(
+                update(epochs)
+                .where(epochs.c.unit_id == stream[0], epochs.c.epoch == stream[1])
+                .values(high_water=after)
+            )
+        highs[stream] = after
+    return highs
+
+
+def _beyond(connection: Connection, stream: Stream, high_water: int) -> int:
+    """Advance over what earlier transactions settled above a gap that is closed now."""
+    while True:
+        waiting: set[int] = set()
+        for table in (events, quarantine_store.TABLE):
+            waiting.update(
+                connection.execute(
+                    select(table.c.seq)
+                    .where(table.c.unit_id == stream[0], table.c.epoch == stream[1], table.c.seq > high_water)
+                    .order_by(table.c.seq)
+                    .limit(_CHUNK)
+                ).scalars()
+            )
+        after = advance(high_water, waiting)
+        if after == high_water:
+            return high_water
+        high_water = after
+
+
+def _taken(verdict: Verdict, highs: dict[Stream, int]) -> Taken:
+    conflicts = sum(1 for event in verdict.refused if event.code == CONFLICT)
+    receipt = verdict.receipt(highs[verdict.batch.unit_id, verdict.batch.epoch])
+    return Taken(verdict.batch, receipt, conflicts=conflicts, refused=len(verdict.refused))

@@ -1,0 +1,208 @@
+"""Reads everything that decides the register of some students on one local day, in a handful of queries."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from hub.adapters.schema import epochs, events, gallery_members, lessons, students, units
+from hub.core.attendance import Interval, Lesson, MarkMade, SchoolDays, StudentsDay, Watch
+
+# A presence that began on the evening before still counts; nobody stays in view for longer.
+_MARGIN = timedelta(hours=12)
+# A unit writes coverage every few minutes and when a lesson ends; one that slept writes it when it wakes.
+_COVERAGE_MARGIN = timedelta(hours=6)
+
+
+def collect(connection: Connection, day: date, student_ids: Sequence[str], days: SchoolDays) -> dict[str, StudentsDay]:
+    """Return what decides the register of each of these students; those who are no students are left out."""
+    sections = {
+        row.id: row.section_id
+        for row in connection.execute(
+            select(students.c.id, students.c.section_id).where(students.c.id.in_(list(student_ids)))
+        )
+    }
+    first, end = days.bounds(day)
+    of_section = _lessons(connection, {section for section in sections.values() if section}, (first, end), days)
+    rooms = {row.id: row.room_id for row in connection.execute(select(units.c.id, units.c.room_id))}
+    seen = _events(connection, list(sections), first - _MARGIN, end + _MARGIN)
+    coverage = _coverage(connection, of_section, rooms)
+    members = _members(connection, list(sections))
+    window = days.window(day)
+    return {
+        student_id: StudentsDay(
+            lessons=tuple(of_section.get(section_id or "", ())),
+            window=window,
+            intervals=tuple(_intervals(seen[student_id], rooms)),
+            marks=tuple(_marks(seen[student_id], rooms)),
+            watches=tuple(_watches(coverage, members[student_id], rooms, of_section.get(section_id or "", ()))),
+        )
+        for student_id, section_id in sections.items()
+    }
+
+
+def _lessons(
+    connection: Connection, section_ids: Collection[str], span: tuple[datetime, datetime], days: SchoolDays
+) -> dict[str, list[Lesson]]:
+    found: dict[str, list[Lesson]] = defaultdict(list)
+    for row in connection.execute(
+        select(lessons)
+        .where(lessons.c.section_id.in_(list(section_ids)), lessons.c.starts_at < span[1], lessons.c.ends_at > span[0])
+        .order_by(lessons.c.starts_at, lessons.c.id)
+    ):
+        day = row.starts_at.astimezone(days.zone).date()
+        found[row.section_id].append(Lesson(row.id, row.room_id, day, row.starts_at, row.ends_at))
+    return found
+
+
+def _events(
+    connection: Connection, student_ids: Collection[str], since: datetime, until: datetime
+) -> dict[str, list[Row[Any]]]:
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(
+        select(events)
+        .where(
+            events.c.student_id.in_(list(student_ids)),
+            events.c.kind.in_(("seen", "left", "mark")),
+            events.c.at_corrected >= since,
+            events.c.at_corrected < until,
+        )
+        .order_by(events.c.at_corrected, events.c.event_id)
+    ):
+        found[row.student_id].append(row)
+    return found
+
+
+def _undated(row: Row[Any]) -> bool:
+    """Tell whether nobody knows when this was: the clock was never set and no anchor of that boot has come."""
+    return bool(row.clock == "unsynced" and row.at_corrected == row.at_claimed)
+
+
+def _intervals(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[Interval]:
+    ends = {json.loads(row.body)["interval_id"]: row.at_corrected for row in rows if row.kind == "left"}
+    return [
+        Interval(
+            unit_id=row.unit_id,
+            room_id=rooms[row.unit_id],
+            start=row.at_corrected,
+            end=max(row.at_corrected, ends.get(row.event_id, row.at_corrected)),
+        )
+        for row in rows
+        if row.kind == "seen" and row.unit_id in rooms and not _undated(row)
+    ]
+
+
+def _marks(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[MarkMade]:
+    found = []
+    for row in rows:
+        if row.kind != "mark" or row.unit_id not in rooms:
+            continue
+        body = json.loads(row.body)
+        lesson_id = body.get("lesson_id")
+        # A person who names the lesson needs no clock.
+        if lesson_id is not None or not _undated(row):
+            found.append(
+                MarkMade(
+                    row.unit_id,
+                    rooms[row.unit_id],
+                    row.at_corrected,
+                    body["status"],
+                    lesson_id,
+                    body.get("note", ""),
+                    (row.epoch, row.seq),
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Coverage:
+    unit_id: str
+    since: datetime
+    until: datetime
+    watched_s: float
+    gallery_revision: int
+    trusted: bool
+    """The clock was right, and every earlier event of the stream is on record: none that says otherwise is missing."""
+
+
+def _coverage(
+    connection: Connection, of_section: Mapping[str, Sequence[Lesson]], rooms: Mapping[str, str]
+) -> list[_Coverage]:
+    all_lessons = [lesson for found in of_section.values() for lesson in found]
+    wanted_rooms = {lesson.room_id for lesson in all_lessons}
+    unit_ids = sorted(unit_id for unit_id, room_id in rooms.items() if room_id in wanted_rooms)
+    if not unit_ids:
+        return []
+    high_water = {
+        (row.unit_id, row.epoch): row.high_water
+        for row in connection.execute(select(epochs).where(epochs.c.unit_id.in_(unit_ids)))
+    }
+    found = connection.execute(
+        select(events)
+        .where(
+            events.c.unit_id.in_(unit_ids),
+            events.c.kind == "coverage",
+            events.c.at_corrected > min(lesson.starts_at for lesson in all_lessons),
+            events.c.at_corrected < max(lesson.ends_at for lesson in all_lessons) + _COVERAGE_MARGIN,
+        )
+        .order_by(events.c.at_corrected, events.c.event_id)
+    )
+    return [_one_coverage(row, high_water.get((row.unit_id, row.epoch), 0)) for row in found]
+
+
+def _one_coverage(row: Row[Any], high_water: int) -> _Coverage:
+    body = json.loads(row.body)
+    shift = row.at_corrected - row.at_claimed
+    return _Coverage(
+        unit_id=row.unit_id,
+        since=datetime.fromisoformat(body["since"]) + shift,
+        until=row.at_corrected,
+        watched_s=float(body["watched_s"]),
+        gallery_revision=int(body["gallery_revision"]),
+        trusted=not _undated(row) and row.seq <= high_water,
+    )
+
+
+_Membership = tuple[str, int, int | None]
+
+
+def _members(connection: Connection, student_ids: Collection[str]) -> dict[str, list[_Membership]]:
+    found: dict[str, list[_Membership]] = defaultdict(list)
+    for row in connection.execute(select(gallery_members).where(gallery_members.c.student_id.in_(list(student_ids)))):
+        found[row.student_id].append((row.unit_id, row.from_revision, row.until_revision))
+    return found
+
+
+def _watches(
+    coverage: Sequence[_Coverage],
+    members: Sequence[_Membership],
+    rooms: Mapping[str, str],
+    student_lessons: Sequence[Lesson],
+) -> list[Watch]:
+    wanted_rooms = {lesson.room_id for lesson in student_lessons}
+    return [
+        Watch(
+            one.unit_id,
+            rooms[one.unit_id],
+            one.since,
+            one.until,
+            one.watched_s,
+            one.trusted and _had_template(one, members),
+        )
+        for one in coverage
+        if rooms[one.unit_id] in wanted_rooms
+    ]
+
+
+def _had_template(coverage: _Coverage, members: Sequence[_Membership]) -> bool:
+    return any(
+        unit_id == coverage.unit_id
+        and since <= coverage.gallery_revision
+        and (until is None or coverage.gallery_revision < until)
+        for unit_id, since, until in members
+    )

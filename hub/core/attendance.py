@@ -1,0 +1,271 @@
+"""The rules of the register: one student, one day, from what was seen to what is written. Pure and repeatable.
+
+- Present: an interval of presence overlaps the time from `early` before the start to `late_after` after it.
+- Late: first seen after that, within the lesson.
+- A person's mark wins over what a unit saw.
+- Not seen, once the lesson is over: a unit watched enough of it and could have recognised the student. Not observed:
+  it could not. Absent is never a machine's word.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Status = Literal["Present", "Late", "Absent", "Excused", "Not seen", "Not observed"]
+Method = Literal["Face Recognition", "Manual"]
+
+_BY_MARK: dict[str, Status] = {"present": "Present", "late": "Late", "excused": "Excused", "absent": "Absent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The school's settings."""
+
+    early: timedelta
+    late_after: timedelta
+    covered_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A lesson of the student's section; `day` is the local day it starts on."""
+
+    lesson_id: str
+    room_id: str
+    day: date
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A student was in view of a unit from `start` to `end`, both corrected; equal while it has not been closed."""
+
+    unit_id: str
+    room_id: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MarkMade:
+    """A person at a unit marked the student."""
+
+    unit_id: str
+    room_id: str
+    at: datetime
+    status: str
+    lesson_id: str | None
+    note: str
+    order: tuple[str, int]
+    """Breaks ties of equal times: epoch and seq."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A unit watched; `able` tells whether its gallery held the student's template and its clock was right."""
+
+    unit_id: str
+    room_id: str
+    since: datetime
+    until: datetime
+    watched_s: float
+    able: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DayWindow:
+    """Without a timetable: the part of a local day that counts."""
+
+    day: date
+    opens_at: datetime
+    closes_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolDays:
+    """The school's zone and the part of its days that counts without a timetable."""
+
+    zone: ZoneInfo
+    day_from: time
+    day_until: time
+
+    def window(self, day: date) -> DayWindow:
+        """Return the part of `day` that counts."""
+        return DayWindow(
+            day,
+            datetime.combine(day, self.day_from, self.zone),
+            datetime.combine(day, self.day_until, self.zone),
+        )
+
+    def bounds(self, day: date) -> tuple[datetime, datetime]:
+        """Return the first moment of `day` and the first of the next: 23 or 25 hours apart when clocks change."""
+        return (
+            datetime.combine(day, time(), self.zone),
+            datetime.combine(day + timedelta(days=1), time(), self.zone),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StudentsDay:
+    """Everything that decides one student's register for one local day."""
+
+    lessons: tuple[Lesson, ...]
+    window: DayWindow
+    intervals: tuple[Interval, ...]
+    marks: tuple[MarkMade, ...]
+    watches: tuple[Watch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the register."""
+
+    occasion: str
+    lesson_id: str | None
+    day: date
+    timestamp: datetime
+    status: Status
+    method: Method
+    rule: str
+    last_seen_at: datetime | None = None
+    unit_id: str | None = None
+    notes: str = ""
+
+
+def entries(facts: StudentsDay, rules: Rules, now: datetime) -> list[Entry]:
+    """Return the register of one student and day, in the order of the occasions.
+
+    The same facts and a later `now` only add the entries of lessons that have ended in between.
+    """
+    if not facts.lessons:
+        entry = _of_day(facts)
+        return [entry] if entry else []
+    found = (_of_lesson(lesson, facts, rules, now) for lesson in sorted(facts.lessons, key=_by_start))
+    return [entry for entry in found if entry]
+
+
+def _by_start(lesson: Lesson) -> tuple[datetime, str]:
+    return lesson.starts_at, lesson.lesson_id
+
+
+def _of_lesson(lesson: Lesson, facts: StudentsDay, rules: Rules, now: datetime) -> Entry | None:
+    opens_at = _opens_at(lesson, facts.lessons, rules)
+    here = [one for one in facts.intervals if one.room_id == lesson.room_id]
+    seen = [one for one in here if one.start < lesson.ends_at and one.end >= opens_at]
+    blank = Entry(
+        occasion=f"lesson:{lesson.lesson_id}",
+        lesson_id=lesson.lesson_id,
+        day=lesson.day,
+        timestamp=lesson.starts_at,
+        status="Not observed",
+        method="Face Recognition",
+        rule="not_watched",
+        last_seen_at=max((min(one.end, lesson.ends_at) for one in seen), default=None),
+    )
+    mark = _mark_for(lesson, facts, opens_at)
+    if mark is not None:
+        return _marked(blank, mark)
+    if seen:
+        return _seen(blank, seen, opens_at, latest_on_time=lesson.starts_at + rules.late_after)
+    return None if now < lesson.ends_at else _unseen(blank, lesson, facts.watches, rules)
+
+
+def _opens_at(lesson: Lesson, lessons: Iterable[Lesson], rules: Rules) -> datetime:
+    # Whoever was in the room for the lesson before is not early for this one.
+    ended = [one.ends_at for one in lessons if one is not lesson and one.ends_at <= lesson.starts_at]
+    return max([lesson.starts_at - rules.early, *ended])
+
+
+def _mark_for(lesson: Lesson, facts: StudentsDay, opens_at: datetime) -> MarkMade | None:
+    lesson_ids = {one.lesson_id for one in facts.lessons}
+    fitting = [
+        mark
+        for mark in facts.marks
+        if mark.lesson_id == lesson.lesson_id
+        # Without a lesson, or with one that is not on the timetable any more, room and time decide.
+        or (
+            mark.lesson_id not in lesson_ids and mark.room_id == lesson.room_id and opens_at <= mark.at < lesson.ends_at
+        )
+    ]
+    return _last(fitting)
+
+
+def _last(marks: Sequence[MarkMade]) -> MarkMade | None:
+    return max(marks, key=lambda mark: (mark.at, mark.order), default=None)
+
+
+def _marked(entry: Entry, mark: MarkMade) -> Entry:
+    return replace(
+        entry,
+        timestamp=mark.at,
+        status=_BY_MARK[mark.status],
+        method="Manual",
+        rule="mark",
+        unit_id=mark.unit_id,
+        notes=mark.note,
+    )
+
+
+def _seen(entry: Entry, seen: Sequence[Interval], opens_at: datetime, *, latest_on_time: datetime) -> Entry:
+    first = min(seen, key=lambda one: (one.start, one.unit_id))
+    on_time = first.start <= latest_on_time
+    return replace(
+        entry,
+        timestamp=max(first.start, opens_at),
+        status="Present" if on_time else "Late",
+        rule="seen" if on_time else "seen_late",
+        unit_id=first.unit_id,
+    )
+
+
+def _unseen(entry: Entry, lesson: Lesson, watches: Iterable[Watch], rules: Rules) -> Entry:
+    """Say of an ended lesson whether the student would have been seen.
+
+    All of the lesson decides, not only its first minutes: who comes late is seen late, so `Not seen` may be said
+    only of a lesson that was watched throughout.
+    """
+    here = [one for one in watches if one.room_id == lesson.room_id]
+    for unit_id in sorted({one.unit_id for one in here}):
+        if _share(lesson, [one for one in here if one.unit_id == unit_id and one.able]) >= rules.covered_share:
+            return replace(entry, status="Not seen", rule="not_seen", unit_id=unit_id)
+    for unit_id in sorted({one.unit_id for one in here}):
+        if _share(lesson, [one for one in here if one.unit_id == unit_id]) >= rules.covered_share:
+            # It watched, but did not have this student's template, or not the right time.
+            return replace(entry, rule="not_able", unit_id=unit_id)
+    return entry
+
+
+def _share(lesson: Lesson, watches: Sequence[Watch]) -> float:
+    """Return the share of the lesson, 0 to 1, that one unit watched."""
+    covered_s, reached = 0.0, lesson.starts_at
+    for watch in sorted(watches, key=lambda one: (one.since, one.until)):
+        since, until = max(watch.since, reached), min(watch.until, lesson.ends_at)
+        length_s = (watch.until - watch.since).total_seconds()
+        if until > since and length_s > 0:
+            covered_s += (until - since).total_seconds() * min(1.0, watch.watched_s / length_s)
+            reached = until
+    return covered_s / (lesson.ends_at - lesson.starts_at).total_seconds()
+
+
+def _of_day(facts: StudentsDay) -> Entry | None:
+    window = facts.window
+    seen = [one for one in facts.intervals if one.start < window.closes_at and one.end >= window.opens_at]
+    blank = Entry(
+        occasion=f"day:{window.day.isoformat()}",
+        lesson_id=None,
+        day=window.day,
+        timestamp=window.opens_at,
+        status="Present",
+        method="Face Recognition",
+        rule="day",
+        last_seen_at=max((min(one.end, window.closes_at) for one in seen), default=None),
+    )
+    mark = _last([one for one in facts.marks if window.opens_at <= one.at < window.closes_at])
+    if mark is not None:
+        return _marked(blank, mark)
+    if not seen:
+        return None
+    return replace(_seen(blank, seen, window.opens_at, latest_on_time=window.closes_at), rule="day")

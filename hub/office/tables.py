@@ -1,0 +1,43 @@
+"""Creating, updating and checking the hub's tables and keys."""
+
+from typing import Any
+
+from hub.adapters import audit_log
+from hub.adapters.migrations import expected_version
+from hub.adapters.migrations import migrate as migrate_tables
+from hub.office.context import Office
+
+
+def migrate(office: Office) -> dict[str, Any]:
+    """Bring the tables to this program's version and create missing keys; return what was done.
+
+    Safe to run again after a crash. Raises StoreUnavailable, StoreRefused, KeyUnusable.
+    """
+    created = office.keys.create_missing()
+    # Checked before anything is sealed with them: a broken copy must not become the key in use.
+    office.keys.hub_key()
+    office.keys.signing_key()
+    before, after = office.database.run(migrate_tables)
+    if before != after or created:
+        with office.database.transaction() as connection:
+            audit_log.record(
+                connection,
+                at=office.clock.now(),
+                actor=office.actor,
+                action="db.migrate",
+                subject="database",
+                detail={"before": before, "after": after, "created_keys": [path.name for path in created]},
+            )
+    return {"before": before, "after": after, "created_keys": [str(path) for path in created]}
+
+
+def check(office: Office) -> dict[str, Any]:
+    """Return what answers where; raise what is wrong: StoreUnavailable, StoreRefused, KeyUnusable."""
+    office.database.check_schema()
+    office.keys.hub_key()
+    office.keys.signing_key()
+    return {
+        "server": office.database.server_version(),
+        "address": str(office.database.address),
+        "version": expected_version(),
+    }

@@ -1,0 +1,82 @@
+"""The pack's embedder, run by LiteRT."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.adapters.litert_models import LitertModel, in_batches
+from recognition.adapters.pack_files import Pack
+from recognition.core.errors import PackInvalid
+from recognition.core.face import ChipGeometry, Image
+
+BATCH_SIZES = (1, 2, 4, 8)
+
+
+class LiteRtEmbedder:
+    """A FaceEmbedder over a compiled model. One instance belongs to one thread."""
+
+    def __init__(self, pack: Pack, variant: str = "f32", threads: int = 2, detector: str = "mtcnn") -> None:
+        """Open a variant of the pack for chips cut by the landmarks of `detector`.
+
+        Raises PackMissing for a variant the pack does not have, PackInvalid for a model that cannot run.
+        """
+        self._pack = pack
+        self._geometry = pack.geometry(detector)
+        self._mirror = pack.manifest.embedder.mirror
+        self._model = LitertModel(pack.embedder_file(variant), threads=threads, most_shapes=len(BATCH_SIZES))
+        size_px = self._geometry.size_px
+        if self._model.input_shape[1:] != (size_px, size_px, 3):
+            raise PackInvalid(f"the embedder takes {self._model.input_shape}, but the manifest says {size_px} pixels")
+
+    @property
+    def pack_id(self) -> str:
+        """See FaceEmbedder."""
+        return self._pack.pack_id
+
+    @property
+    def dimensions(self) -> int:
+        """See FaceEmbedder."""
+        return self._pack.dimensions
+
+    @property
+    def geometry(self) -> ChipGeometry:
+        """See FaceEmbedder."""
+        return self._geometry
+
+    def embed(self, chips: Sequence[Image]) -> NDArray[np.float32]:
+        """See FaceEmbedder. With `mirror` in the manifest a vector is the mean of the chip's and its mirror image's."""
+        check_chips(chips, self._geometry.size_px)
+        if not chips:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        stacked = np.stack(chips).astype(np.float32)
+        if not self._mirror:
+            return to_unit(self._run(stacked))
+        both = to_unit(self._run(np.concatenate([stacked, stacked[:, :, ::-1]])))
+        return to_unit(both[: len(chips)] + both[len(chips) :])
+
+    def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs = np.empty((len(inputs), self.dimensions), dtype=np.float32)
+        for start, stop, size in in_batches(len(inputs), BATCH_SIZES):
+            batch = np.zeros((size, *inputs.shape[1:]), dtype=np.float32)
+            batch[: stop - start] = inputs[start:stop]
+            (vectors,) = self._model.run(batch)
+            if vectors.shape != (size, self.dimensions):
+                raise PackInvalid(f"the embedder returns {vectors.shape}, but the manifest says {self.dimensions}")
+            outputs[start:stop] = vectors[: stop - start]
+        return outputs
+
+
+def check_chips(chips: Sequence[Image], size_px: int) -> None:
+    """Raise ValueError unless every chip is (size_px, size_px, 3) uint8."""
+    for chip in chips:
+        if chip.shape != (size_px, size_px, 3) or chip.dtype != np.uint8:
+            raise ValueError(f"a chip is {chip.dtype} {chip.shape}, expected uint8 {(size_px, size_px, 3)}")
+
+
+def to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows (n, d) brought to unit length; a row of zeros, which no picture gives, becomes the first axis."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    safe = np.where(lengths > 0, vectors, np.eye(1, vectors.shape[1], dtype=np.float32))
+    rows: NDArray[np.float32] = (safe / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return rows
