@@ -4,9 +4,12 @@ Columns `date,time,name` come first, as in the system this one follows; the rest
 """
 
 import csv
+import errno
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,12 +18,18 @@ from edge.core.errors import StorageFailed, StorageFull
 from protocol.events import Event, Mark, Seen
 
 HEADER = ("date", "time", "name", "event_id", "lesson", "method", "score", "clock")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# The wide forms too: spreadsheets for East Asia read them as the narrow ones.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_LINE_BREAKS_AND_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def guarded(cell: str) -> str:
-    """Return the cell so that no spreadsheet takes it for a formula: with an apostrophe before it where needed."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    """Return the cell in one line, and so that no spreadsheet takes it for a formula: with an apostrophe where needed.
+
+    A line break in a name would begin a line of its own, for some readers even inside quotes.
+    """
+    line = _LINE_BREAKS_AND_CONTROLS.sub(" ", cell).strip()
+    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
 
 
 def csv_row(event: Event, names: Mapping[str, str], zone: ZoneInfo, *, with_names: bool) -> tuple[str, ...] | None:
@@ -73,18 +82,33 @@ class CsvJournal:
     def _write(self, path: Path, rows: list[tuple[str, ...]]) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                text = io.StringIO()
-                writer = csv.writer(text, lineterminator="\n")
-                if os.fstat(descriptor).st_size == 0:
-                    writer.writerow(HEADER)
-                writer.writerows(rows)
-                # One write: a line is there whole or not at all, as far as the file system allows.
-                os.write(descriptor, text.getvalue().encode())
+                _append(descriptor, rows)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as exc:
-            error = StorageFull if exc.errno == 28 else StorageFailed  # ENOSPC
+            error = StorageFull if exc.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
             raise error(f"{path.name} cannot be written: {exc.strerror}", hint="check the disk") from exc
+
+
+def _append(descriptor: int, rows: list[tuple[str, ...]]) -> None:
+    """Write all lines or none; after a line that a power cut tore, begin a new one."""
+    size = os.fstat(descriptor).st_size
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if size == 0:
+        writer.writerow(HEADER)
+    elif os.pread(descriptor, 1, size - 1) != b"\n":
+        text.write("\n")
+    writer.writerows(rows)
+    rest = memoryview(text.getvalue().encode())
+    try:
+        while rest:
+            # A disk that fills up takes a part, and fails only at the next write.
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise

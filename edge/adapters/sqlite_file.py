@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -19,6 +19,8 @@ from edge.core.errors import StorageFailed, StorageFull
 
 FILE_NAME = "unit.db"
 _BUSY_TIMEOUT_S = 5.0
+_PRIMARY_CODE = 0xFF
+"""SQLite's codes carry details in the higher bits."""
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -59,8 +61,14 @@ def _first_tables(db: Database) -> None:
 
 def explain(exc: sqlite3.Error, path: Path) -> StorageFailed:
     """Return the unit's error for one of SQLite's."""
-    if exc.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    # Python's own complaints, such as a closed connection, carry no code.
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StorageFull(f"the disk that holds {path.name} is full", hint="free some space; recognition goes on")
+    if code & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageFailed(
+            f"{path} cannot be used: {exc}", hint="another program holds the file (a copy, an SQLite shell): end it"
+        )
     return StorageFailed(
         f"{path} cannot be used: {exc}",
         hint="check the disk; if the file is damaged, move it away: the unit begins a new one",
@@ -76,6 +84,8 @@ class UnitFile:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.path = folder / FILE_NAME
         self._lock = threading.RLock()
+        # Also at a start: the last run may have been killed between a deletion and this.
+        self._wal_may_hold_deleted = not read_only
         try:
             self.db = self._open_to_read() if read_only else self._open_to_write(folder)
         except sqlite3.Error as exc:
@@ -87,13 +97,18 @@ class UnitFile:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         existed = self.path.exists()
         connection = sqlite3.connect(self.path, check_same_thread=False, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        self.path.chmod(0o600)
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        db = Database(connection, execute_plugins=False)
-        if existed:
-            self._check(connection)
-        MIGRATIONS.apply(db)
+        try:
+            self.path.chmod(0o600)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            db = Database(connection, execute_plugins=False)
+            if existed:
+                self._check(connection)
+            MIGRATIONS.apply(db)
+            self._empty_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
         return db
 
     def _open_to_read(self) -> Database:
@@ -123,6 +138,7 @@ class UnitFile:
                 try:
                     yield self.db
                     self.db.conn.execute("COMMIT")
+                    self._empty_wal(self.db.conn)
                 except BaseException:
                     # A full disk may have ended the transaction already; rolling back twice would hide the cause.
                     if self.db.conn.in_transaction:
@@ -139,6 +155,31 @@ class UnitFile:
                 yield self.db
             except sqlite3.Error as exc:
                 raise explain(exc, self.path) from exc
+
+    def erase_deleted(self) -> None:
+        """Make sure that what was deleted is in no file any more: pages are overwritten, but the WAL holds them still.
+
+        While a reader is in the way or the disk is full, it is tried again after every write.
+        """
+        with self._lock:
+            self._wal_may_hold_deleted = True
+            self._empty_wal(self.db.conn)
+
+    def check_for_damage(self) -> None:
+        """Read the whole file. Raises StorageFailed when it is damaged."""
+        with self.reading() as db:
+            self._check(db.conn)
+
+    def _empty_wal(self, connection: sqlite3.Connection) -> None:
+        if not self._wal_may_hold_deleted:
+            return
+        # The transaction before it is on disk: neither waiting nor failing here may make it look otherwise.
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA busy_timeout = 0")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            self._wal_may_hold_deleted = bool(busy)
+        with suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
 
     def close(self) -> None:
         """Write the WAL back and close the file."""

@@ -64,6 +64,4 @@ class SqliteGallery:
             present = [row[0] for row in db.execute("SELECT hash FROM content").fetchall()]
             for content_hash in set(present) - listed:
                 db.execute("DELETE FROM content WHERE hash = ?", [content_hash])
-        with self._file.reading() as db:
-            # Until the WAL is written back, it still holds what was deleted.
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._file.erase_deleted()

@@ -64,7 +64,9 @@ class Watcher:
     zone: ZoneInfo
 
 
-def _mark_dirty(connection: Connection, rows: Sequence[Row[Any]], anchor: Anchor, watcher: Watcher) -> None:
+def _mark_dirty(
+    connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], anchor: Anchor, watcher: Watcher
+) -> None:
     # The days of the claimed times were marked when the events came in; these are the days they really belong to.
     days: dict[date, set[str]] = defaultdict(set)
     watched = []

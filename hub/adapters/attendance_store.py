@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, or_, select, text
 from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.schema import dirty_students, lessons, students, units
@@ -23,7 +23,8 @@ def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterabl
         return
     statement = insert(dirty_students).values(mark=1)
     connection.execute(
-        statement.on_duplicate_key_update(mark=dirty_students.c.mark + 1),
+        # Text, not a bound value: the connector sends many rows as one statement and binds nothing after VALUES.
+        statement.on_duplicate_key_update(mark=text("mark + 1")),
         [{"student_id": student_id, "day": day} for student_id, day in pairs],
     )
 

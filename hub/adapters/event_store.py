@@ -129,6 +129,8 @@ class MySqlEventStore:
 
     def quarantine(self, unusable: Sequence[Unusable]) -> int:
         """Keep messages that cannot be used, up to a bound; return how many were kept."""
+        if not unusable:
+            return 0
         return self._database.run(lambda connection: quarantine_store.keep_unusable(connection, unusable))
 
 

@@ -1,10 +1,23 @@
-"""Marks galleries as outdated, in the transaction that changes what they hold."""
+"""Galleries in MySQL: the revision each unit should have, and the prepared content of exactly that revision."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from hub.adapters import gallery_facts, gallery_records
+from hub.adapters.content_cache import ContentCache
+from hub.adapters.database import Database
+from hub.adapters.gallery_records import Snapshot
 from hub.adapters.schema import galleries, units
+from hub.core.errors import StoreRefused
+from hub.core.galleries import Gallery, GalleryFacts, UnitKeys, build
+from hub.core.ports import Clock, GalleryState, PreparedHead
+from protocol.content import ContentKind
+from protocol.errors import SealBroken
+from protocol.sealing import seal, unseal
 
 
 def touch_galleries(connection: Connection, at: datetime, *, room_id: str | None = None) -> None:  # noqa: ARG001
@@ -19,3 +32,141 @@ def touch_galleries(connection: Connection, at: datetime, *, room_id: str | None
         # A subquery and not a list of units: a unit added a moment ago is included.
         statement = statement.where(galleries.c.unit_id.in_(select(units.c.id).where(units.c.room_id == room_id)))
     connection.execute(statement)
+
+
+def data_key_context(unit_id: str) -> tuple[str, ...]:
+    """Return what a unit's data key in the database is bound to."""
+    return "unit key", unit_id
+
+
+def seal_data_key(hub_key: bytes, unit_id: str, data_key: bytes) -> bytes:
+    """Return a unit's data key as it lies in the database."""
+    return seal(hub_key, data_key, *data_key_context(unit_id))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryMaking:
+    """What galleries are made with, besides the records."""
+
+    site: str
+    pack_id: str
+    hub_key: bytes
+    signing_key: bytes
+    points: Callable[[int], dict[str, Any]]
+    """Operating points for a number of students."""
+
+
+class MySqlGalleryStore:
+    """Keeps the contract of `hub.core.ports.GalleryStore`."""
+
+    def __init__(
+        self, database: Database, clock: Clock, making: GalleryMaking, cache: ContentCache | None = None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._making = making
+        self._cache = cache or ContentCache()
+
+    def states(self) -> list[GalleryState]:
+        """Return the state of every unit that is not revoked."""
+        columns = select(
+            galleries.c.unit_id, galleries.c.revision, galleries.c.prepared_revision, galleries.c.push_count
+        )
+        query = columns.join(units, units.c.id == galleries.c.unit_id).where(units.c.revoked_at.is_(None))
+        rows = self._database.run(lambda connection: connection.execute(query).all())
+        return [GalleryState(row.unit_id, row.revision, row.prepared_revision, row.push_count) for row in rows]
+
+    def prepare(self, unit_id: str) -> None:
+        """Build, seal, sign and keep the gallery of the unit's present revision.
+
+        When that revision is prepared already, only what time has changed is looked at: a new timetable is kept beside
+        the same manifest; a manifest that has become another (a consent ran out, a term began) asks for a revision.
+        """
+        now = self._clock.now()
+        # One moment for all that is read: a revision together with exactly what was committed with it.
+        snapshot = self._database.run(
+            lambda connection: self._read(connection, unit_id, now), isolation="REPEATABLE READ"
+        )
+        if snapshot is None:
+            return
+        if snapshot.prepared_revision < snapshot.gallery.revision:
+            self._database.run(lambda connection: gallery_records.keep_new(connection, unit_id, snapshot, now))
+        elif snapshot.prepared_manifest != snapshot.gallery.manifest:
+            self._database.run(
+                lambda connection: gallery_records.touch_one(connection, unit_id, snapshot.gallery.revision)
+            )
+            return
+        elif snapshot.prepared_head != snapshot.gallery.head:
+            self._database.run(lambda connection: gallery_records.keep_same(connection, unit_id, snapshot.gallery))
+        self._fill_cache(unit_id, snapshot.gallery)
+
+    def head(self, unit_id: str) -> PreparedHead | None:
+        """Return the newest prepared head, if there is one."""
+        query = select(galleries.c.prepared_revision, galleries.c.head).where(galleries.c.unit_id == unit_id)
+        row = self._database.run(lambda connection: connection.execute(query).one_or_none())
+        return None if row is None or row.head is None else PreparedHead(row.prepared_revision, bytes(row.head))
+
+    def content(self, unit_id: str, kind: ContentKind, content_hash: str) -> bytes | None:
+        """Return the sealed content that a unit may have under this hash, or None."""
+        if kind == "template":
+            held = self._cache.get(unit_id, content_hash)
+            if held is None:
+                now = self._clock.now()
+                snapshot = self._database.run(
+                    lambda connection: self._read(connection, unit_id, now), isolation="REPEATABLE READ"
+                )
+                if snapshot is not None:
+                    self._fill_cache(unit_id, snapshot.gallery)
+                    held = snapshot.gallery.blobs.get(content_hash)
+            return held
+        content, name = (
+            (galleries.c.manifest, galleries.c.manifest_hash)
+            if kind == "manifest"
+            else (galleries.c.timetable, galleries.c.timetable_hash)
+        )
+        query = select(content).where(galleries.c.unit_id == unit_id, name == content_hash)
+        found = self._database.run(lambda connection: connection.execute(query).scalar())
+        return None if found is None else bytes(found)
+
+    def _fill_cache(self, unit_id: str, gallery: Gallery) -> None:
+        self._cache.forget(unit_id)
+        for content_hash, blob in gallery.blobs.items():
+            self._cache.put(unit_id, content_hash, blob)
+
+    def _read(self, connection: Connection, unit_id: str, now: datetime) -> Snapshot | None:
+        row = connection.execute(
+            select(galleries, units.c.room_id, units.c.data_key_sealed)
+            .join(units, units.c.id == galleries.c.unit_id)
+            .where(galleries.c.unit_id == unit_id, units.c.revoked_at.is_(None))
+        ).one_or_none()
+        if row is None:
+            return None
+        making = self._making
+        members = gallery_facts.members(connection, row.room_id, making.pack_id, making.hub_key, now)
+        facts = GalleryFacts(
+            site=making.site,
+            unit_id=unit_id,
+            revision=row.revision,
+            pack_id=making.pack_id,
+            members=tuple(members),
+            look_alikes=gallery_facts.look_alikes(connection),
+            lessons=tuple(gallery_facts.timetable(connection, row.room_id, now)),
+        )
+        data_key = self._data_key(unit_id, bytes(row.data_key_sealed))
+        points = making.points(sum(1 for member in members if member.vectors))
+        return Snapshot(
+            gallery=build(facts, UnitKeys(data_key, making.signing_key), points),
+            data_key=data_key,
+            prepared_revision=row.prepared_revision,
+            prepared_head=row.head,
+            prepared_manifest=row.manifest,
+        )
+
+    def _data_key(self, unit_id: str, sealed: bytes) -> bytes:
+        try:
+            return unseal(self._making.hub_key, sealed, *data_key_context(unit_id))
+        except SealBroken as exc:
+            raise StoreRefused(
+                f"the key of unit {unit_id} was sealed with another hub key",
+                hint="is keys.hub_key_file the key this database was made with?",
+            ) from exc

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import console, db
+from hub.cli import (
+    consent,
+    console,
+    db,
+    enrol,
+    gallery,
+    lesson,
+    register,
+    room,
+    section,
+    service,
+    student,
+    unit,
+)
 
 app = typer.Typer(
     cls=console.HubGroup,
@@ -14,7 +27,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Rollcall's hub: students, rooms, units and the register.",
 )
-app.add_typer(db.app, name="db")
+for name, group in (
+    ("db", db.app),
+    ("room", room.app),
+    ("section", section.app),
+    ("student", student.app),
+    ("consent", consent.app),
+    ("enrol", enrol.app),
+    ("lesson", lesson.app),
+    ("unit", unit.app),
+    ("gallery", gallery.app),
+    ("register", register.app),
+):
+    app.add_typer(group, name=name)
+app.command("serve")(service.serve)
 
 
 @app.callback()

@@ -150,7 +150,7 @@ def build_sheet(
         for lesson in lessons:
             if lesson.section_id == student.section_id:
                 places.setdefault((student.student_id, lesson.key), None)
-    occasions = sorted(lessons, key=lambda lesson: (lesson.starts_at or now, lesson.label, lesson.key))
+    occasions = sorted(lessons, key=_place)
     if any(key == day_key for _, key in places):
         occasions.append(Occasion(day_key, DAY_LABEL))
     shown = {occasion.key for occasion in occasions}
@@ -159,3 +159,13 @@ def build_sheet(
     belonging = {student_id for student_id, _ in places}
     present = tuple(student for student in students if student.student_id in belonging)
     return Sheet(day, zone, present, tuple(occasions), places, now)
+
+
+def _place(lesson: Occasion) -> tuple[float, str, str, str]:
+    # Never by id: the columns of a day keep their order when a timetable is imported anew.
+    return (
+        lesson.starts_at.timestamp() if lesson.starts_at else 0.0,
+        lesson.section or "",
+        lesson.room or "",
+        lesson.key,
+    )

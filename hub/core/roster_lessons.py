@@ -30,8 +30,8 @@ class LessonFields:
     def described(self, zone: tzinfo) -> str:
         """Return the lesson in words, with the school's clock."""
         start, end = self.starts_at.astimezone(zone), self.ends_at.astimezone(zone)
-        label = f"{self.label!r} " if self.label else ""
-        return f"{label}of {self.section} in {self.room}, {start:%Y-%m-%d %H:%M}-{end:%H:%M}"
+        label = repr(self.label) if self.label else "a lesson"
+        return f"{label} of {self.section} in {self.room}, {start:%Y-%m-%d %H:%M}-{end:%H:%M}"
 
 
 @dataclass(frozen=True, slots=True)

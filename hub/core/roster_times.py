@@ -33,7 +33,7 @@ def _from_local(local: datetime, zone: tzinfo, what: str) -> datetime:
     clock, day = f"{local:%H:%M}", f"{local:%Y-%m-%d}"
     if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise BadInput(f"{what} {clock} on {day} does not exist in {zone}: the clocks go forward over it that day")
-    offsets = " or ".join(f"{local:%Y-%m-%dT%H:%M}{moment:%:z}" for moment in (first, second))
+    offsets = " or ".join(moment.isoformat(timespec="minutes") for moment in (first, second))
     raise BadInput(f"{what} {clock} on {day} happens twice in {zone}, because the clocks go back: write {offsets}")
 
 

@@ -44,7 +44,7 @@ class EmbedderPart(_Part):
     dimensions: Annotated[int, Field(ge=2, le=4096)]
     chip_px: Annotated[int, Field(ge=16, le=1024)]
     weights_sha256: Sha256
-    """Of the weights it was compiled from, not of the compiled files: two builds of the same weights stay comparable."""
+    """Of the weights it was compiled from, not of the compiled files: two builds of one model stay comparable."""
     mirror: bool
     """Whether a vector is the mean of a chip and its mirror image; the statistics below were measured that way."""
     metric: Literal["cosine"]

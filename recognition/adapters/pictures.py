@@ -12,7 +12,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from recognition.core.errors import PictureRefused
 from recognition.core.face import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Everything a school's phones and scanners write. Pillow knows many more, each a parser that nobody here needs."""
 
 

@@ -96,7 +96,7 @@ _WORDS = {
     "tilted": "the head is tilted by {value:.0f} degrees; at most {limit:.0f} are accepted: hold it upright",
     "too_dark": "the face is too dark ({value:.0f} of 255; at least {limit:.0f}): turn to the light",
     "too_bright": "the face is too bright ({value:.0f} of 255; at most {limit:.0f}): move out of the glare",
-    "low_contrast": "the face has too little contrast ({value:.0f}; at least {limit:.0f}): find even light, wipe the lens",
+    "low_contrast": "the face has too little contrast ({value:.0f}; at least {limit:.0f}): find even light",
     "blurred": "the face is blurred: hold still, or focus the camera",
     "low_confidence": "this may not be a face ({value:.2f}; at least {limit:.2f}): show the whole face",
 }

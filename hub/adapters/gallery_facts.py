@@ -1,0 +1,101 @@
+"""Reads what a unit's gallery is made of: who has consented, who is expected in the room, which templates there are."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, and_, exists, or_, select
+
+from hub.adapters import look_alike_store
+from hub.adapters.schema import consents, lessons, students, templates
+from hub.core.errors import StoreRefused
+from hub.core.galleries import LESSONS_AHEAD, LESSONS_BEFORE, TIMETABLE_AHEAD, Member
+from protocol.content import TimetableLesson
+from protocol.errors import SealBroken
+from protocol.sealing import stored_template_context, unseal
+
+_CHUNK = 500
+_FLOAT_BYTES = 4
+
+
+def members(connection: Connection, room_id: str, pack_id: str, hub_key: bytes, at: datetime) -> list[Member]:
+    """Return the students of a unit's gallery: consent in force, and a lesson in the room this term.
+
+    In a room without any lesson, everybody whose consent is in force. Raises StoreRefused when a template cannot be
+    opened with the hub's key.
+    """
+    rows = connection.execute(_expected(connection, room_id, at)).all()
+    vectors = _vectors(connection, [row.id for row in rows], pack_id, hub_key)
+    return [
+        Member(
+            row.id,
+            row.serial_number,
+            row.name,
+            dimensions=len(found[0]) // _FLOAT_BYTES if (found := vectors.get(row.id, ())) else 0,
+            vectors=tuple(found),
+        )
+        for row in rows
+    ]
+
+
+def _expected(connection: Connection, room_id: str, at: datetime) -> Select[tuple[str, str, str]]:
+    consented = exists().where(
+        consents.c.student_id == students.c.id,
+        consents.c.given_at <= at,
+        consents.c.withdrawn_at.is_(None),
+        or_(consents.c.expires_at.is_(None), consents.c.expires_at > at),
+    )
+    wanted = select(students.c.id, students.c.serial_number, students.c.name).where(consented)
+    has_lessons = connection.execute(select(lessons.c.id).where(lessons.c.room_id == room_id).limit(1)).first()
+    if has_lessons is not None:
+        this_term = exists().where(
+            lessons.c.room_id == room_id,
+            lessons.c.section_id == students.c.section_id,
+            lessons.c.starts_at < at + LESSONS_AHEAD,
+            lessons.c.ends_at > at - LESSONS_BEFORE,
+        )
+        wanted = wanted.where(this_term)
+    return wanted.order_by(students.c.id)
+
+
+def _vectors(
+    connection: Connection, student_ids: Sequence[str], pack_id: str, hub_key: bytes
+) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = defaultdict(list)
+    for start in range(0, len(student_ids), _CHUNK):
+        statement = (
+            select(templates.c.student_id, templates.c.sealed)
+            .where(templates.c.pack_id == pack_id, templates.c.student_id.in_(student_ids[start : start + _CHUNK]))
+            # Newest first: when not all fit, the newest are kept.
+            .order_by(templates.c.student_id, templates.c.created_at.desc(), templates.c.id)
+        )
+        for row in connection.execute(statement):
+            context = stored_template_context(row.student_id, pack_id)
+            try:
+                vector = unseal(hub_key, bytes(row.sealed), *context)
+            except SealBroken as exc:
+                raise StoreRefused(
+                    "a template was sealed with another hub key, or altered",
+                    hint="is keys.hub_key_file the key this database was made with?",
+                ) from exc
+            if not found[row.student_id] or len(vector) == len(found[row.student_id][0]):
+                found[row.student_id].append(vector)
+    return found
+
+
+def look_alikes(connection: Connection) -> frozenset[tuple[str, str]]:
+    """Return the pairs of students of whom a person said that they look alike."""
+    return look_alike_store.read(connection)
+
+
+def timetable(connection: Connection, room_id: str, at: datetime) -> list[TimetableLesson]:
+    """Return the lessons of a room that are not over and begin within two weeks."""
+    found = connection.execute(
+        select(lessons)
+        .where(and_(lessons.c.room_id == room_id, lessons.c.ends_at > at, lessons.c.starts_at < at + TIMETABLE_AHEAD))
+        .order_by(lessons.c.starts_at, lessons.c.id)
+    )
+    return [
+        TimetableLesson(lesson_id=row.id, starts_at=row.starts_at, ends_at=row.ends_at, label=row.label)
+        for row in found
+    ]

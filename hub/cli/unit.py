@@ -1,0 +1,71 @@
+"""`rollcall-hub unit`: adding and listing the units in the rooms."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli import console
+from hub.cli.console import Column, JsonFlag
+from hub.office import units
+from hub.office.units import NewUnit
+
+app = typer.Typer(no_args_is_help=True, help="Units: the small computers with a camera in the rooms.")
+
+COLUMNS = (
+    Column("label", "Unit"),
+    Column("room", "Room"),
+    Column("condition", "Condition"),
+    Column("waiting_events", "Waiting", right=True),
+    Column("last_heard", "Last heard"),
+)
+
+
+@app.command("add", epilog="Example:\n\nrollcall-hub unit add door-12 --room 12 --out ./door-12")
+def add(  # noqa: PLR0913, PLR0917 (each is an option of the command)
+    ctx: typer.Context,
+    label: Annotated[str, typer.Argument(help="What people call the unit, such as door-12.")],
+    room: Annotated[str, typer.Option("--room", help="The room it hangs in.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the unit's files; bring it to the unit safely.")],
+    broker_host: Annotated[str | None, typer.Option("--broker-host", help="Default: the hub's own.")] = None,
+    broker_port: Annotated[int | None, typer.Option("--broker-port", min=1, max=65535)] = None,
+    pack_dir: Annotated[Path, typer.Option("--pack-dir", help="Where the unit has its model pack.")] = Path(
+        "/var/lib/rollcall/pack"
+    ),
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="Where the unit keeps its records.")] = Path(
+        "/var/lib/rollcall/edge"
+    ),
+    camera: Annotated[
+        str, typer.Option("--camera", help="Camera: picamera2, a device number, a file or an address.")
+    ] = "0",
+    as_json: JsonFlag = False,
+) -> None:
+    """Give a new unit its identity and keys, and write its files into a folder."""
+    office = console.office(ctx)
+    made = units.add(
+        office,
+        NewUnit(
+            label=label,
+            room=room,
+            folder=out,
+            broker_host=broker_host or office.settings.broker.host,
+            broker_port=broker_port or office.settings.broker.port,
+            pack_dir=pack_dir,
+            data_dir=data_dir,
+            camera=camera,
+        ),
+    )
+    if as_json:
+        console.emit_json(made)
+    else:
+        console.say(f"Unit {made['label']} is {made['unit_id']}. Its files:")
+        for path in made["files"]:
+            console.say(f"  {path}")
+        console.note("unit.key is secret and exists once: bring the folder to the unit, then delete it here.")
+
+
+@app.command("list")
+def list_units(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Show every unit: how it is, how many events wait to be sent, when it was last heard."""
+    rows = units.everyone(console.office(ctx))
+    console.emit(rows, COLUMNS, as_json=as_json, empty="There are no units yet: rollcall-hub unit add ...")

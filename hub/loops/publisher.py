@@ -1,0 +1,149 @@
+"""Galleries: prepares new revisions, announces them, and hands out the content that units ask for."""
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from hub.core.errors import StoreUnavailable
+from hub.core.galleries import parts
+from hub.core.ports import Clock, GalleryState, GalleryStore, Link
+from protocol import codec, topics
+from protocol.content import Part, Want, Wanted
+
+LOG = logging.getLogger("rollcall.hub.publisher")
+_MOST_WANTS = 1000
+_MOST_PARTS = 64
+"""Parts sent for one request; the unit asks for the rest, so a slow line is not filled for minutes."""
+
+_POLL_EVERY_S = 1.0
+_REFRESH_EVERY_S = 3600.0
+"""How often a gallery is looked at although nobody changed it: consents run out, terms begin, timetables move on."""
+
+_RETRY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    revision: int
+    push_count: int
+    payload: bytes
+
+
+class Requests:
+    """What the ingest thread tells the publisher. Any thread; bounded: a unit that is not answered asks again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._wants: deque[tuple[str, Want]] = deque(maxlen=_MOST_WANTS)
+        self._greeted: set[str] = set()
+
+    def want(self, unit_id: str, want: Want) -> None:
+        """A unit asks for content."""
+        with self._lock:
+            self._wants.append((unit_id, want))
+            self._lock.notify()
+
+    def greeted(self, unit_id: str) -> None:
+        """A unit said hello and should hear its head."""
+        with self._lock:
+            self._greeted.add(unit_id)
+            self._lock.notify()
+
+    def take(self, timeout_s: float) -> tuple[list[tuple[str, Want]], set[str]]:
+        """Return what was asked since the last call, waiting at most `timeout_s` for something."""
+        with self._lock:
+            if not self._wants and not self._greeted:
+                self._lock.wait(timeout_s)
+            wants, greeted = list(self._wants), set(self._greeted)
+            self._wants.clear()
+            self._greeted.clear()
+        return wants, greeted
+
+
+class PublisherLoop:
+    """Keeps units' galleries announced. One thread calls `step`."""
+
+    name = "publisher"
+
+    def __init__(self, *, site: str, link: Link, store: GalleryStore, clock: Clock, requests: Requests) -> None:
+        self._site = site
+        self._link = link
+        self._store = store
+        self._clock = clock
+        self._requests = requests
+        self._announced: dict[str, _Announced] = {}
+        self._refreshed_at_s: dict[str, float] = {}
+        self._connections = 0
+        self._poll_at_s = 0.0
+
+    def step(self) -> None:
+        """Answer requests and look for new revisions. Raises StoreRefused.
+
+        While the database is away nothing is answered: units ask again. The ingest loop says that it is away.
+        """
+        wants, greeted = self._requests.take(min(_POLL_EVERY_S, max(0.0, self._poll_at_s - self._clock.monotonic_s())))
+        try:
+            for unit_id, want in wants:
+                for item in want.items:
+                    self._hand_out(unit_id, item)
+            for unit_id in greeted:
+                # Whatever was announced before: this unit may not have heard it.
+                self._announced.pop(unit_id, None)
+            if greeted or self._clock.monotonic_s() >= self._poll_at_s:
+                self._poll_at_s = self._clock.monotonic_s() + _POLL_EVERY_S
+                self._poll()
+        except StoreUnavailable:
+            self._poll_at_s = self._clock.monotonic_s() + _RETRY_EVERY_S
+
+    def _poll(self) -> None:
+        if self._link.connections != self._connections:
+            # A broker that was away may have lost what it retained.
+            self._connections = self._link.connections
+            self._announced.clear()
+        states = self._store.states()
+        for state in states:
+            self._prepare(state)
+            self._announce(state)
+        gone = set(self._announced) - {state.unit_id for state in states}
+        for unit_id in gone:
+            self._withdraw(unit_id)
+
+    def _prepare(self, state: GalleryState) -> None:
+        now_s = self._clock.monotonic_s()
+        due = now_s - self._refreshed_at_s.get(state.unit_id, -_REFRESH_EVERY_S) >= _REFRESH_EVERY_S
+        if state.revision > state.prepared_revision or due:
+            self._store.prepare(state.unit_id)
+            self._refreshed_at_s[state.unit_id] = now_s
+            self._announced.pop(state.unit_id, None)
+
+    def _announce(self, state: GalleryState) -> None:
+        before = self._announced.get(state.unit_id)
+        if before is not None and before.push_count == state.push_count and before.revision >= state.prepared_revision:
+            return
+        head = self._store.head(state.unit_id)
+        if head is None:
+            return
+        topic = topics.down(self._site, state.unit_id, "head").topic
+        if self._link.publish(topic, head.payload, retain=True):
+            self._announced[state.unit_id] = _Announced(head.revision, state.push_count, head.payload)
+            if before is None or before.payload != head.payload:
+                LOG.info("gallery announced unit=%s revision=%d", state.unit_id, head.revision)
+
+    def _withdraw(self, unit_id: str) -> None:
+        """Remove the retained head of a unit that was revoked."""
+        if self._link.publish(topics.down(self._site, unit_id, "head").topic, b"", retain=True):
+            self._announced.pop(unit_id, None)
+
+    def _hand_out(self, unit_id: str, item: Wanted) -> None:
+        content = self._store.content(unit_id, item.kind, item.hash)
+        topic = topics.down(self._site, unit_id, "part").topic
+        if content is None:
+            self._link.publish(topic, codec.encode(Part(kind=item.kind, hash=item.hash, missing=True)))
+            return
+        pieces = parts(content)
+        for index in range(item.from_part, min(len(pieces), item.from_part + _MOST_PARTS)):
+            part = Part(kind=item.kind, hash=item.hash, index=index, count=len(pieces), data=pieces[index])
+            if not self._link.publish(topic, codec.encode(part)):
+                # Too much is under way, or there is no connection: the unit asks for what it lacks.
+                return

@@ -1,0 +1,189 @@
+"""Units: giving one its identity and keys, and telling truthfully how each of them is."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, insert, select
+
+from hub.adapters import audit_log
+from hub.adapters.gallery_store import seal_data_key
+from hub.adapters.key_files import create_key
+from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
+from hub.core.errors import BadInput, Conflict, KeyUnusable, NotFound
+from hub.core.fleet import UnitHeard, condition
+from hub.office.context import Office
+from protocol.sealing import KEY_BYTES
+from protocol.status import Status
+
+_MAX_LABEL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewUnit:
+    """What a unit is told at its birth."""
+
+    label: str
+    room: str
+    folder: Path
+    broker_host: str
+    broker_port: int
+    pack_dir: Path
+    data_dir: Path
+    camera: str
+
+
+def add(office: Office, new: NewUnit) -> dict[str, Any]:
+    """Create a unit with its key and write its files into a folder; return its id and the files.
+
+    Raises BadInput, Conflict (the label is taken, or the folder holds a unit already), NotFound (no such room),
+    KeyUnusable. When anything fails, nothing is on record and no key is left behind.
+    """
+    label = new.label.strip()
+    if not label or len(label) > _MAX_LABEL or not label.isprintable():
+        raise BadInput(f"a label has 1 to {_MAX_LABEL} visible characters")
+    unit_id, data_key = str(uuid4()), secrets.token_bytes(KEY_BYTES)
+    sealed, public_key = seal_data_key(office.keys.hub_key(), unit_id, data_key), office.keys.public_key()
+    files = [new.folder / name for name in ("edge.toml", "unit.key", "hub.pub")]
+    taken = [str(path) for path in files if path.exists()]
+    if taken:
+        raise Conflict(f"the folder holds a unit already: {', '.join(taken)}", hint="choose another folder")
+    try:
+        # The record last: a folder without a record is harmless, a record without its only key is not.
+        with office.database.transaction() as connection:
+            _insert(connection, office, unit_id, new, sealed)
+            _write_files(new, _edge_toml(office, unit_id, new), data_key, public_key)
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
+    return {"unit_id": unit_id, "label": label, "room": new.room, "files": [str(path) for path in files]}
+
+
+def _insert(connection: Connection, office: Office, unit_id: str, new: NewUnit, sealed: bytes) -> None:
+    at = office.clock.now()
+    room_id = connection.execute(select(rooms.c.id).where(rooms.c.name == new.room)).scalar()
+    if room_id is None:
+        raise NotFound(f"there is no room {new.room!r}", hint="see: rollcall-hub room list")
+    label = new.label.strip()
+    if connection.execute(select(units.c.id).where(units.c.label == label)).first() is not None:
+        raise Conflict(f"there is a unit {label!r} already")
+    connection.execute(
+        insert(units).values(id=unit_id, label=label, room_id=room_id, data_key_sealed=sealed, added_at=at)
+    )
+    connection.execute(insert(galleries).values(unit_id=unit_id, revision=1))
+    audit_log.record(
+        connection,
+        at=at,
+        actor=office.actor,
+        action="unit.add",
+        subject=f"unit:{unit_id}",
+        detail={"label": label, "room_id": room_id},
+    )
+
+
+def _edge_toml(office: Office, unit_id: str, new: NewUnit) -> str:
+    # A JSON string is a TOML string: quotes, backslashes and anything else a label may hold are safe.
+    text = json.dumps
+    return f"""# Settings of one Rollcall unit. The key beside this file is the unit's only copy: keep both secret.
+site = {text(office.settings.site)}
+unit_id = {text(unit_id)}
+label = {text(new.label.strip(), ensure_ascii=False)}
+
+[broker]
+host = {text(new.broker_host)}
+port = {new.broker_port}
+
+[keys]
+data_key_file = "unit.key"
+hub_key_file = "hub.pub"
+
+[recognition]
+pack_dir = {text(str(new.pack_dir))}
+
+[storage]
+data_dir = {text(str(new.data_dir))}
+
+[camera]
+source = {text(new.camera)}
+"""
+
+
+def _write_files(new: NewUnit, toml: str, data_key: bytes, public_key: bytes) -> None:
+    try:
+        new.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (new.folder / "edge.toml").write_text(toml, encoding="utf-8")
+        (new.folder / "hub.pub").write_bytes(public_key)
+    except OSError as exc:
+        raise BadInput(f"the folder {new.folder} cannot be written: {exc.strerror}") from exc
+    if not create_key(new.folder / "unit.key", data_key):
+        raise KeyUnusable(f"the key file {new.folder / 'unit.key'} appeared while we were writing")
+
+
+def everyone(office: Office) -> list[dict[str, Any]]:
+    """Return all units by label, each with its condition in plain words."""
+    now = office.clock.now()
+    return office.database.run(lambda connection: [_line(row, now) for row in _rows(connection)])
+
+
+def _rows(connection: Connection) -> list[Any]:
+    heard: dict[str, datetime] = {}
+    for row in connection.execute(select(epochs.c.unit_id, epochs.c.last_heard_at)):
+        heard[row.unit_id] = max(row.last_heard_at, heard.get(row.unit_id, row.last_heard_at))
+    rows = connection.execute(
+        select(
+            units,
+            rooms.c.name.label("room"),
+            unit_status.c.body,
+            unit_status.c.received_at,
+            galleries.c.revision,
+            galleries.c.confirmed_revision,
+            galleries.c.problem,
+        )
+        .join(rooms, rooms.c.id == units.c.room_id)
+        .outerjoin(unit_status, unit_status.c.unit_id == units.c.id)
+        .outerjoin(galleries, galleries.c.unit_id == units.c.id)
+        .order_by(units.c.label)
+    )
+    return [(row, heard.get(row.id)) for row in rows]
+
+
+def _line(found: tuple[Any, datetime | None], now: datetime) -> dict[str, Any]:
+    row, spoke_at = found
+    status = _status(row.body)
+    heard = UnitHeard(
+        status=status,
+        status_at=row.received_at,
+        spoke_at=spoke_at,
+        revoked=row.revoked_at is not None,
+        gallery_current=row.revision is not None and row.confirmed_revision == row.revision,
+        gallery_problem=row.problem,
+    )
+    said = condition(heard, now)
+    return {
+        "unit_id": row.id,
+        "label": row.label,
+        "room": row.room,
+        "state": said.state,
+        "condition": said.text,
+        "waiting_events": status.waiting_events if status else None,
+        "last_heard": said.last_heard_at,
+        "gallery_revision": row.revision,
+        "confirmed_revision": row.confirmed_revision,
+        "problems": [problem.model_dump() for problem in status.problems] if status else [],
+        "revoked": heard.revoked,
+    }
+
+
+def _status(body: str | None) -> Status | None:
+    if body is None:
+        return None
+    try:
+        return Status.model_validate_json(body)
+    except ValidationError:
+        return None

@@ -1,0 +1,156 @@
+"""Evidence decides from all moments of a track together, and can always change its mind."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognition.core.calibration import OperatingPoint, OperatingPoints
+from recognition.core.evidence import Decision, EvidenceLimits, TrackEvidence
+from recognition.core.face import Vector
+from recognition.core.gallery import Gallery, Template
+from recognition.core.quality import FaceQuality
+from tests.recognition_core.builders import DIMENSIONS, PACK, moment, person, points, template, unit
+
+FLOOR = 0.6
+PEOPLE = Gallery.build([template(number) for number in (1, 2, 3)], PACK, DIMENSIONS)
+QUALITY = FaceQuality(100, 1, 0.05, 128, 40, 0, 0, 0.99)
+
+
+def decided(*vectors: Vector, gallery: Gallery = PEOPLE, limits: EvidenceLimits | None = None) -> Decision:
+    evidence = TrackEvidence(FLOOR, limits)
+    for index, vector in enumerate(vectors):
+        assert evidence.add(vector, index * 0.5)
+    return evidence.decide(gallery, points())
+
+
+def test_a_known_person_is_present() -> None:
+    decision = decided(moment(2, 1))
+    assert (decision.kind, decision.student_id, decision.reason, decision.samples) == ("present", "s2", "", 1)
+    assert decision.candidates[0] == ("s2", decision.score)
+    assert len(decision.candidates) == 2
+
+
+def test_a_stranger_is_undecided_at_first_and_unknown_after_three_moments() -> None:
+    moments = [moment(50, seed) for seed in range(3)]
+    assert decided(*moments[:2]).kind == "undecided"
+    decision = decided(*moments)
+    assert (decision.kind, decision.student_id, decision.reason) == ("unknown", None, "below_threshold")
+
+
+def test_without_a_sample_nothing_is_decided() -> None:
+    decision = TrackEvidence(FLOOR).decide(PEOPLE, points())
+    assert (decision.kind, decision.reason, decision.samples) == ("undecided", "no_samples", 0)
+
+
+def test_an_empty_gallery_makes_everybody_unknown() -> None:
+    nobody = Gallery.build([], PACK, DIMENSIONS)
+    decision = decided(*[moment(1, seed) for seed in range(3)], gallery=nobody)
+    assert (decision.kind, decision.reason, decision.candidates) == ("unknown", "empty_gallery", ())
+
+
+def test_too_small_a_lead_goes_to_review_with_both_names() -> None:
+    twin = unit(person(1) + 0.05 * person(7))
+    twins = Gallery.build(
+        [Template("s1", PACK, person(1)[np.newaxis]), Template("twin", PACK, twin[np.newaxis])], PACK, DIMENSIONS
+    )
+    decision = decided(moment(1, 3), gallery=twins)
+    assert (decision.kind, decision.reason) == ("review", "look_alike")
+    assert {name for name, _ in decision.candidates} == {"s1", "twin"}
+
+
+def test_known_look_alikes_go_to_review_only_when_both_are_expected() -> None:
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(moment(1, 1), 0.0)
+    both = evidence.decide(PEOPLE, points(), frozenset({frozenset({"s1", "s3"})}))
+    assert (both.kind, both.reason, both.student_id) == ("review", "known_look_alike", "s1")
+    assert [name for name, _ in both.candidates] == ["s1", "s3"]
+    absent = evidence.decide(PEOPLE, points(), frozenset({frozenset({"s1", "elsewhere"})}))
+    assert absent.kind == "present"
+
+
+def test_more_moments_before_present_can_be_asked_for() -> None:
+    limits = EvidenceLimits(min_present_samples=2)
+    assert decided(moment(1, 1), limits=limits).kind == "undecided"
+    assert decided(moment(1, 1), moment(1, 2), limits=limits).kind == "present"
+
+
+def test_the_point_of_the_number_of_samples_is_used() -> None:
+    strict_later = OperatingPoints(3, 0.01, ((1, OperatingPoint(0.5, 0.0)), (2, OperatingPoint(1.0, 0.0))))
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(moment(1, 1), 0.0)
+    assert evidence.decide(PEOPLE, strict_later).kind == "present"
+    evidence.add(moment(1, 2), 0.5)
+    assert evidence.decide(PEOPLE, strict_later).kind == "undecided"
+
+
+def test_another_person_in_the_track_is_reported_and_not_mixed_in() -> None:
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(moment(1, 1), 0.0)
+    assert not evidence.add(moment(2, 1), 0.5)
+    assert evidence.samples == 1
+    assert evidence.decide(PEOPLE, points()).student_id == "s1"
+
+
+def test_samples_are_wanted_half_a_second_apart_and_rarely_once_there_are_five() -> None:
+    evidence = TrackEvidence(FLOOR)
+    assert evidence.wants(0.0, QUALITY)
+    for index in range(5):
+        assert not evidence.wants(index * 0.5 - 0.1) or index == 0
+        assert evidence.wants(index * 0.5, QUALITY)
+        evidence.add(moment(1, index), index * 0.5, QUALITY)
+    assert not evidence.wants(2.5, QUALITY)
+    assert evidence.wants(4.0, QUALITY)
+    closer = dataclasses.replace(QUALITY, face_px=140)
+    assert evidence.wants(2.5, closer)
+
+
+def test_only_the_latest_five_are_kept() -> None:
+    evidence = TrackEvidence(-1.0)
+    for index in range(5):
+        evidence.add(moment(1, index), index * 0.5)
+    for index in range(5):
+        evidence.add(moment(2, index), 10 + index * 0.5)
+    assert evidence.samples == 5
+    assert evidence.decide(PEOPLE, points()).student_id == "s2"
+
+
+def test_a_vector_that_is_no_embedding_is_refused() -> None:
+    evidence = TrackEvidence(FLOOR)
+    for vector in (np.full(DIMENSIONS, np.nan), np.zeros(DIMENSIONS), np.ones(DIMENSIONS)):
+        with pytest.raises(ValueError, match="sample"):
+            evidence.add(vector.astype(np.float32), 0.0)
+    assert evidence.samples == 0
+
+
+@settings(max_examples=30)  # each example builds many vectors or frames
+@given(order=st.permutations(range(5)), who=st.integers(1, 60), noise=st.floats(0.01, 0.2))
+def test_the_order_in_which_samples_arrive_changes_nothing(order: list[int], who: int, noise: float) -> None:
+    straight, mixed = TrackEvidence(-1.0), TrackEvidence(-1.0)
+    for index in range(5):
+        straight.add(moment(who, index, noise), index * 0.5)
+    for index in order:
+        mixed.add(moment(who, index, noise), index * 0.5)
+    assert straight.decide(PEOPLE, points()) == mixed.decide(PEOPLE, points())
+
+
+@settings(max_examples=30)  # each example builds many vectors or frames
+@given(
+    who=st.lists(st.integers(1, 6), max_size=8),
+    threshold=st.floats(0, 1),
+    margin=st.floats(0, 0.5),
+)
+def test_present_always_means_over_the_threshold_and_the_margin(
+    who: list[int], threshold: float, margin: float
+) -> None:
+    evidence = TrackEvidence(FLOOR)
+    for index, number in enumerate(who):
+        evidence.add(moment(number, index), index * 0.5)
+    decision = evidence.decide(PEOPLE, points(threshold, margin))
+    if decision.kind == "present":
+        assert decision.score >= threshold
+        assert decision.margin >= margin
+    if decision.kind in ("unknown", "undecided"):
+        assert decision.student_id is None

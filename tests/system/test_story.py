@@ -1,0 +1,84 @@
+"""The demonstration's story, with assertions, through separate processes."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from deploy.clip import make_clip
+from deploy.demo import enrol_people, fetch_gallery, prepare_school
+from deploy.own_process import wait_until
+from deploy.stage import Stage
+
+pytestmark = [pytest.mark.system, pytest.mark.server, pytest.mark.model]
+
+FAST = {"kind": "replay", "at_end": "stop", "replay_pace": "fast"}
+
+
+def _present(stage: Stage) -> list[str]:
+    rows = stage.query(
+        "SELECT serial_number FROM attendance JOIN students ON students.id = student_id WHERE status = 'Present'"
+    )
+    return sorted(str(row[0]) for row in rows)
+
+
+def test_two_students_are_marked_once_and_the_stranger_never_although_the_broker_was_away(stage: Stage) -> None:
+    unit = prepare_school(stage)
+    enrol_people(stage)
+    stage.hub.start()
+    scenes = make_clip(stage.folder / "clip")
+    fetch_gallery(stage, unit, scenes[0])
+
+    stage.broker.kill()
+    summary = unit.command(
+        "run", "--json", camera={**FAST, "source": str(stage.folder / "clip"), "delivery__drain_s": "0"}
+    )
+    offline = unit.events()
+    assert summary["events_waiting"] == len(offline) > 0
+    assert {event["delivery"] for event in offline} == {"waiting"}
+    stage.broker.start()
+    unit.command(
+        "run", "--json",
+        camera={**FAST, "source": str(scenes[0].frames[0].parent), "delivery__drain_s": "60"},
+    )  # fmt: skip
+
+    assert wait_until(lambda: len(_present(stage)) == 2, 60), "the register did not settle"
+    assert _present(stage) == ["0012", "0013"]
+    events = unit.events()
+    assert {event["delivery"] for event in events} == {"delivered"}
+    stored = {str(row[0]) for row in stage.query("SELECT LOWER(HEX(event_id)) FROM events")}
+    assert stored == {event["event_id"].replace("-", "") for event in events}
+    seen = {event["student_id"] for event in events if event["kind"] == "seen"}
+    assert len(seen) == 2
+    assert sum(event["unknown_faces"] for event in events if event["kind"] == "coverage") >= 1
+    today = datetime.now(UTC).date().isoformat()  # noqa: TID251 (the machine's own day is what the programs use)
+    assert stage.register(today)
+
+
+def test_a_unit_without_a_hub_or_gallery_watches_and_marks_nobody(stage: Stage) -> None:
+    unit = prepare_school(stage)
+    stage.broker.kill()
+    make_clip(stage.folder / "clip")
+
+    summary = unit.command(
+        "run", "--json", camera={**FAST, "source": str(stage.folder / "clip"), "delivery__drain_s": "0"}
+    )
+
+    assert summary["tracks_present"] == 0
+    assert summary["tracks_unknown"] >= 3
+    assert {event["kind"] for event in unit.events()} == {"coverage"}
+
+
+def test_a_withdrawn_consent_takes_the_face_off_the_unit(stage: Stage) -> None:
+    unit = prepare_school(stage)
+    enrol_people(stage)
+    stage.hub.start()
+    scenes = make_clip(stage.folder / "clip")
+    fetch_gallery(stage, unit, scenes[0])
+
+    stage.office("consent", "withdraw", "--serial", "0012")
+    fetch_gallery(stage, unit, scenes[0])
+    unit.command("run", "--json", camera={**FAST, "source": str(stage.folder / "clip"), "delivery__drain_s": "60"})
+
+    assert wait_until(lambda: _present(stage) == ["0013"], 60), _present(stage)
+    receipts = stage.query("SELECT COUNT(*) FROM erasures WHERE confirmed_at IS NOT NULL")
+    assert receipts == [(1,)]
