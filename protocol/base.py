@@ -56,6 +56,8 @@ class Message(BaseModel):
         ser_json_bytes="base64",
         val_json_bytes="base64",
         allow_inf_nan=False,
+        # A traceback would print what was wrong, names and vectors included, into the log.
+        hide_input_in_errors=True,
     )
 
     def to_bytes(self) -> bytes:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from protocol.base import Epoch, Message, PackId, Seq, Utc, Uuid, Word, canonical_bytes, sha256_hex
 from protocol.errors import BadEvent
@@ -117,7 +117,9 @@ class Anchor(_EventBase):
 Event = Seen | Left | Review | Mark | Coverage | Anchor
 EVENT_KINDS: tuple[str, ...] = ("seen", "left", "review", "mark", "coverage", "anchor")
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+_EVENT: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="kind")], config=ConfigDict(hide_input_in_errors=True)
+)
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -138,7 +140,9 @@ def parse_event(raw: Mapping[str, Any]) -> Event:
     message names fields only, never their content: it may hold personal data and ends up in logs.
     """
     kind = raw.get("kind")
-    if isinstance(kind, str) and kind not in EVENT_KINDS:
+    if not isinstance(kind, str):
+        raise BadEvent("invalid", "wrong or missing: kind")
+    if kind not in EVENT_KINDS:
         raise BadEvent("unsupported_kind", "the kind of this event is not known here: update the hub")
     try:
         return _EVENT.validate_json(canonical_bytes(raw))

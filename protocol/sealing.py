@@ -29,8 +29,9 @@ def _subkey(key: bytes, purpose: bytes) -> bytes:
 
 
 def _context(parts: tuple[str, ...]) -> bytes:
-    # Lengths keep ("ab", "c") and ("a", "bc") apart.
-    return b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts)
+    # Lengths keep ("ab", "c") and ("a", "bc") apart; the count keeps a context apart from content that follows it.
+    texts = [part.encode() for part in parts]
+    return len(texts).to_bytes(4) + b"".join(len(text).to_bytes(4) + text for text in texts)
 
 
 def seal(key: bytes, content: bytes, *context: str) -> bytes:
@@ -39,7 +40,7 @@ def seal(key: bytes, content: bytes, *context: str) -> bytes:
     Layout: format byte 1, 12 bytes nonce, ciphertext, 16 bytes tag. Raises ValueError for a key of another length.
     """
     bound = _context(context)
-    nonce = hmac.digest(_subkey(key, b"nonce"), bound + b"\x00" + content, hashlib.sha256)[:_NONCE_BYTES]
+    nonce = hmac.digest(_subkey(key, b"nonce"), bound + content, hashlib.sha256)[:_NONCE_BYTES]
     return _FORMAT + nonce + AESGCM(_subkey(key, b"content")).encrypt(nonce, content, bound)
 
 

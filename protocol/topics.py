@@ -50,8 +50,8 @@ def down(site: str, unit_id: str, channel: str) -> Address:
 
 
 def unit_filter(site: str, unit_id: str) -> str:
-    """Return the subscription of one unit: all its down channels."""
-    return f"{ROOT}/{MAJOR}/{site}/down/{unit_id}/+"
+    """Return the subscription of one unit: all its down channels. Raises UnknownTopic for an unusable site or unit."""
+    return down(site, unit_id, DOWN_CHANNELS[0]).topic.rpartition("/")[0] + "/+"
 
 
 def hub_filter(site: str, channel: str, *, share: str | None = None) -> str:
@@ -60,8 +60,8 @@ def hub_filter(site: str, channel: str, *, share: str | None = None) -> str:
     With `share`, hub processes of that name divide the messages. Retained messages are not delivered to shared
     subscriptions, so `status` is never shared.
     """
-    if channel not in UP_CHANNELS:
-        raise UnknownTopic(f"no up channel {channel!r}")
+    if channel not in UP_CHANNELS or not _SITE.match(site) or not (share is None or _SITE.match(share)):
+        raise UnknownTopic(f"no up channel {channel[:20]!r}, or an unusable site or name of a share")
     plain = f"{ROOT}/{MAJOR}/{site}/up/+/{channel}"
     return f"$share/{share}/{plain}" if share else plain
 

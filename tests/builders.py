@@ -206,9 +206,8 @@ class HubSide:
     @property
     def unit(self) -> UnitIdentity:
         """The unit that trusts this hub."""
-        return UnitIdentity(
-            self.site, self.unit_id, self.pack_id, self.data_key, sealing.public_key_of(self.private_key)
-        )
+        public_key = sealing.public_key_of(self.private_key)
+        return UnitIdentity(self.site, self.unit_id, self.pack_id, self.data_key, public_key)
 
     def gallery(
         self,

@@ -88,6 +88,11 @@ def missing_server(error: ServerMissing) -> NoReturn:
     pytest.skip(str(error))
 
 
+def note_server(config: pytest.Config, *versions: str) -> None:
+    """Remember which servers ran, for the line at the end."""
+    config.stash.setdefault(_versions, set()).update(versions)
+
+
 @contextmanager
 def running(server: _Server, config: pytest.Config) -> Iterator[_Server]:
     """Start `server`, note its version for the summary, stop it afterwards."""
@@ -96,7 +101,7 @@ def running(server: _Server, config: pytest.Config) -> Iterator[_Server]:
     except ServerMissing as error:
         missing_server(error)
     with server:
-        config.stash.setdefault(_versions, set()).add(server.version())
+        note_server(config, server.version())
         yield server
 
 
@@ -106,7 +111,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
     address = developers_broker()
     if address is not None:
         host, _, port = address.rpartition(":")
-        pytestconfig.stash.setdefault(_versions, set()).add(broker_version(host, int(port)))
+        note_server(pytestconfig, broker_version(host, int(port)))
         yield Broker(host, int(port))
         return
     with running(PrivateMosquitto(tmp_path_factory.mktemp("broker")), pytestconfig) as server:

@@ -1,5 +1,6 @@
 """A camera through OpenCV: a device by number or by its stable name, or a stream by its address."""
 
+import re
 import threading
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from edge.core.ports import Clock
 
 _STALE_FRAMES = 2
 """After a failure OpenCV may still hand out frames it had in its buffers."""
+_DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ class OpenCvCamera:
             capture.release()
             raise CameraLost(f"the camera {self._name()} cannot be opened", hint=self._remedy())
         for _ in range(_STALE_FRAMES):
-            capture.grab()
+            # Each may take the whole time-out: after the first failure `read` finds out by itself.
+            if not capture.grab():
+                break
         return capture
 
     def _open_stream(self) -> cv2.VideoCapture:
@@ -99,7 +103,7 @@ class OpenCvCamera:
 
     def _open_device(self) -> cv2.VideoCapture:
         source = self._request.source
-        capture = cv2.VideoCapture(int(source) if source.isdigit() else source, cv2.CAP_V4L2)
+        capture = cv2.VideoCapture(int(source) if _DEVICE_NUMBER.fullmatch(source) else source, cv2.CAP_V4L2)
         if capture.isOpened():
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._request.width_px)
@@ -108,10 +112,20 @@ class OpenCvCamera:
         return capture
 
     def _name(self) -> str:
-        # A stream's address may carry a password: everything before @ stays out of logs.
-        return self._request.source.rsplit("@", 1)[-1]
+        return _without_secrets(self._request.source) if self._request.is_stream else self._request.source
 
     def _remedy(self) -> str:
         if self._request.is_stream:
             return "check the address, the network and the camera's password"
         return "check the cable, `ls /dev/v4l/by-id`, and that the user is in the group `video`"
+
+
+def _without_secrets(address: str) -> str:
+    """Return a stream's address as far as it may be logged: without user, password, and what follows the path."""
+    scheme, _, rest = address.partition("://")
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest[len(place) :]:
+        # A password with such a character in it, or an address in the query: nobody can tell where the host is.
+        return f"{scheme}://..."
+    path = re.split(r"[?#]", rest[len(place) :], maxsplit=1)[0]
+    return f"{scheme}://{place.rsplit('@', 1)[-1]}{path}"

@@ -48,17 +48,22 @@ class PiCamera:
     def _open(self) -> Any:
         try:
             library = importlib.import_module("picamera2")
-        except ImportError as exc:
+        except (ImportError, ValueError) as exc:
+            # ValueError: built against another NumPy than the one found first.
             raise CameraLost(
-                "picamera2 is not installed for this Python",
+                "picamera2 is not installed for this Python, or does not fit its NumPy",
                 hint="on Raspberry Pi OS: sudo apt install python3-picamera2, and a virtual environment made with "
                 "--system-site-packages",
             ) from exc
-        number = int(self._request.source)
+        source = self._request.source
+        if not (source.isascii() and source.isdecimal()):
+            raise CameraLost(f"there is no camera {source}", hint="camera.source is its number with picamera2, mostly 0")
+        number = int(source)
         if number >= len(library.Picamera2.global_camera_info()):
             raise CameraLost(
                 f"there is no camera number {number}", hint="check the ribbon cable; `rpicam-hello --list-cameras`"
             )
+        camera = None
         try:
             camera = library.Picamera2(number)
             size = (self._request.width_px, self._request.height_px)
@@ -68,5 +73,8 @@ class PiCamera:
             camera.set_controls({"FrameRate": self._request.frames_per_s})
             camera.start()
         except (RuntimeError, OSError) as exc:
+            if camera is not None:
+                # Otherwise we ourselves keep it in use, and no later try can succeed.
+                camera.close()
             raise CameraLost("the camera cannot be opened", hint="is another program using it?") from exc
         return camera

@@ -22,6 +22,7 @@ from recognition.core.face import Image
 PICTURE_EVERY_S = 0.5
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _USUAL_RATE = 25.0
+_REMEDY = "check camera.source"
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class ReplayCamera:
         self._again = again
         self._closed = threading.Event()
         self._pictures = self._open()
+        self._readable = False
         self._first_scene = 0
         self._last_scene = 0
         self._start: Stamp | None = None
@@ -59,11 +61,12 @@ class ReplayCamera:
         return self._fast
 
     def read(self) -> Frame:
-        """Return the next frame, at its own pace when it is due. Raises CameraEnded after the last."""
-        picture = next(self._pictures, None)
-        if picture is None and self._again and not self._closed.is_set():
-            self._begin_again()
-            picture = next(self._pictures, None)
+        """Return the next frame, at its own pace when it is due.
+
+        Raises CameraEnded after the last, and CameraLost when there was none: a recording that cannot be read is not
+        one that is over.
+        """
+        picture = self._next_picture()
         if picture is None or self._closed.is_set():
             raise CameraEnded(f"the recording {self._source.name} is over")
         if self._start is None:
@@ -81,6 +84,18 @@ class ReplayCamera:
         """Stop; a `read` that waits ends."""
         self._closed.set()
 
+    def _next_picture(self) -> _Picture | None:
+        picture = next(self._pictures, None)
+        if picture is None and self._again and self._readable and not self._closed.is_set():
+            self._begin_again()
+            picture = next(self._pictures, None)
+        if picture is not None:
+            self._readable = True
+        elif not self._readable and not self._closed.is_set():
+            self._pictures = self._open()
+            raise CameraLost(f"nothing in {self._source.name} can be read as video or picture", hint=_REMEDY)
+        return picture
+
     def _begin_again(self) -> None:
         self._pictures = self._open()
         self._first_scene = self._last_scene + 1
@@ -94,10 +109,10 @@ class ReplayCamera:
         if self._source.is_dir():
             scenes = _scenes(self._source)
             if not any(scenes):
-                raise CameraLost(f"there are no pictures in {self._source}", hint="check camera.source")
+                raise CameraLost(f"there are no pictures in {self._source}", hint=_REMEDY)
             return _pictures(scenes)
         if not self._source.is_file():
-            raise CameraLost(f"there is no recording {self._source}", hint="check camera.source")
+            raise CameraLost(f"there is no recording {self._source}", hint=_REMEDY)
         return _video(self._source)
 
 
@@ -120,8 +135,12 @@ def _pictures(scenes: list[list[Path]]) -> Iterator[_Picture]:
 
 def _read(path: Path) -> Image | None:
     """Return a picture, or None (and a warning) for a damaged one: a recording goes on after it."""
-    data = np.fromfile(path, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error):
+        # Also what only looks like a picture: a folder, a link to nothing, one too large to decode.
+        image = None
     if image is None:
         log.warning("picture skipped: not readable file=%s", path.name)
         return None
@@ -139,8 +158,6 @@ def _video(path: Path) -> Iterator[_Picture]:
                 break
             yield _Picture(0, number / rate, np.asarray(image, dtype=np.uint8))
             number += 1
-        if number == 0:
-            raise CameraLost(f"{path.name} is not a video that can be read", hint="check camera.source")
     finally:
         capture.release()
 
@@ -151,11 +168,14 @@ def _rate(capture: cv2.VideoCapture) -> float:
 
 
 def _length_s(source: Path) -> float:
-    """Return how long the recording lasts, as far as its headers say."""
+    """Return how long the recording lasts; counted where its headers do not say."""
     if source.is_dir():
         return PICTURE_EVERY_S * sum(len(scene) for scene in _scenes(source))
     capture = cv2.VideoCapture(str(source))
     try:
-        return max(0.0, float(capture.get(cv2.CAP_PROP_FRAME_COUNT))) / _rate(capture)
+        count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if count <= 0:
+            count = float(sum(1 for _ in iter(capture.grab, False)))
+        return count / _rate(capture)
     finally:
         capture.release()

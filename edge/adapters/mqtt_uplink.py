@@ -1,30 +1,43 @@
 """The unit's connection to the broker, over paho-mqtt with MQTT 5.
 
 What paho does on its own is kept away from the record: its queue is never used (nothing is handed over while
-disconnected), its callbacks only put into a queue and cannot raise, its thread is watched.
+disconnected, what is unanswered when the connection ends is forgotten), its callbacks only put into a queue and cannot
+raise, its thread is watched.
 """
 
 import contextlib
 import logging
 import queue
 import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.client import ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.core.errors import UplinkUnavailable
 from edge.core.news import Arrived, Connected, Disconnected, News
+from protocol.base import MAX_MESSAGE_BYTES
 from protocol.topics import Address
 
 log = logging.getLogger(__name__)
 
 _TAKEN_OVER = 0x8E
+_SILENT = 0x8D
 _STOP_S = 3.0
 _INBOX = 1000
+_LONGEST_RETRY_S = 30
+_TWIN_RETRY_S = (60, 120)
+"""Two units with one id throw each other out whenever one connects: once a minute is enough to be noticed."""
+_SHORT_S = 30.0
+_SHORT_AT_MOST = 3
+_HEADER_BYTES = 256
+"""More than MQTT adds to a payload, topic included."""
+_TWIN = "another unit connected with this unit's id: was a card copied? Each unit needs its own `unit add`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +55,30 @@ class BrokerAddress:
 _REFUSALS = {
     0x85: "the broker refuses this unit's name",
     0x86: "the broker refuses user name or password: check broker.username and broker.password_file",
-    0x87: "the broker does not let this unit in: has it been added, or revoked?",
+    # Mosquitto says this of a wrong password too.
+    0x87: "the broker does not let this unit in: check broker.username and broker.password_file; "
+    "has the unit been added, or revoked?",
     0x8A: "the broker has banned this unit",
     0x97: "the broker says its quota is used up",
-    _TAKEN_OVER: "another unit connected with this unit's id: was a card copied? Each unit needs its own `unit add`",
+    0x8B: "the broker is being shut down",
+    _TAKEN_OVER: _TWIN,
+    0x95: f"a message was too large for the broker: its max_packet_size must be {MAX_MESSAGE_BYTES + _HEADER_BYTES}",
 }
 
 
 class MqttUplink:
     """`edge.core.ports.Uplink`; news arrive in `news`. Any thread."""
 
-    def __init__(self, address: BrokerAddress, subscription: str, *, will: tuple[Address, bytes]) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress,
+        subscription: str,
+        *,
+        will: tuple[Address, bytes],
+        first_retry_s: int | None = None,
+        twin_retry_s: int | None = None,
+    ) -> None:
+        """Prepare; `start` connects. The waits before connecting again are random unless given."""
         self.news: queue.Queue[News] = queue.Queue(_INBOX)
         self._address = address
         self._subscription = subscription
@@ -65,13 +91,21 @@ class MqttUplink:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
+        # Otherwise paho holds back the twenty-first message until it hears an answer; the window is ours to keep.
+        client.max_inflight_messages_set(0)
         if address.username:
             client.username_pw_set(address.username, address.password)
         client.will_set(will[0].topic, will[1], qos=1, retain=True)
         # Units that lost the broker together must not come back together: paho itself adds no jitter.
-        first_s = random.randint(1, 4)  # noqa: S311 (spreads load, guards nothing)
-        client.reconnect_delay_set(first_s, 30)
+        self._first_retry_s = first_retry_s or random.randint(1, 4)  # noqa: S311 (spreads load, guards nothing)
+        self._twin_retry_s = twin_retry_s or random.randint(*_TWIN_RETRY_S)  # noqa: S311
+        client.reconnect_delay_set(self._first_retry_s, _LONGEST_RETRY_S)
+        self._connected_at_s = float("-inf")
+        self._short_connections = 0
+        self._refused = False
+        self._most_bytes: int | None = None
 
     def start(self) -> None:
         """Begin to connect, now and after every loss; returns at once."""
@@ -94,9 +128,12 @@ class MqttUplink:
         """Hand a message to the network. Raises UplinkUnavailable when not connected."""
         if not self.connected:
             raise UplinkUnavailable("not connected to the broker")
+        if self._most_bytes is not None and len(payload) + _HEADER_BYTES > self._most_bytes:
+            # The broker would end the connection, each time.
+            raise UplinkUnavailable(f"a message of {len(payload)} bytes is too large for the broker")
         info = self._client.publish(address.topic, payload, qos=1, retain=retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            # The connection broke in between. paho has kept the message; forget that, our outbox has it.
+            # The connection broke in between. paho has kept the message; `_on_connect` makes it forget that.
             raise UplinkUnavailable("the connection broke while sending")
 
     def stop(self) -> None:
@@ -109,28 +146,82 @@ class MqttUplink:
             thread.join(_STOP_S)
 
     def _tell(self, news: News) -> None:
-        # Full: the delivery loop is stuck or flooded. Dropping is safe, every sender repeats what matters.
-        with contextlib.suppress(queue.Full):
-            self.news.put_nowait(news)
+        # Full: the delivery loop is stuck or flooded. Dropping messages is safe, every sender repeats what matters;
+        # the state of the connection is told only once.
+        while True:
+            try:
+                self.news.put_nowait(news)
+            except queue.Full:
+                if isinstance(news, Arrived):
+                    return
+                with contextlib.suppress(queue.Empty):
+                    self.news.get_nowait()
+            else:
+                return
 
-    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties
+    ) -> None:
+        self._refused = reason.is_failure
         if reason.is_failure:
             self._tell(Disconnected(explain(reason)))
             return
-        # What paho kept from before is in our outbox too: sending both would only make duplicates.
+        self._connected_at_s = time.monotonic()
+        # Before paho sends it again: our outbox has it too, and what ended the last connection would end this one.
+        client.drop_out_messages()
+        self._most_bytes = getattr(properties, "MaximumPacketSize", None)
         client.subscribe(self._subscription, qos=1)
         self._tell(Connected())
+        needed = MAX_MESSAGE_BYTES + _HEADER_BYTES
+        if self._most_bytes is not None and self._most_bytes < needed:
+            self._tell(
+                Disconnected(f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}")
+            )
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._tell(Disconnected(f"no broker answers at {self._address.host}:{self._address.port}"))
+        self._short_connections = 0
+        self._tell(Disconnected(f"no broker answers at {self._where}"))
 
     def _on_disconnect(
-        self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Properties | None
+        self, client: mqtt.Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
-        self._tell(Disconnected(explain(reason), twin=reason.value == _TAKEN_OVER))
+        client.drop_out_messages()
+        if self._refused:
+            # Told already, with the reason.
+            self._refused = False
+            return
+        said = flags.is_disconnect_packet_from_server
+        twin = (said and reason.value == _TAKEN_OVER) or (not said and self._is_cut_again_and_again())
+        first_s = self._twin_retry_s if twin else self._first_retry_s
+        client.reconnect_delay_set(first_s, max(first_s, _LONGEST_RETRY_S))
+        if said:
+            self._tell(Disconnected(explain(reason), twin))
+        elif twin:
+            self._tell(Disconnected(f"the connection is cut again and again; perhaps {_TWIN}", twin))
+        elif reason.value == _SILENT:
+            self._tell(Disconnected(f"the broker at {self._where} no longer answers"))
+        else:
+            self._tell(Disconnected(f"the connection to {self._where} broke"))
+
+    def _is_cut_again_and_again(self) -> bool:
+        """Tell whether connections end soon after they were made: Mosquitto 2.0 does not tell a unit of its twin."""
+        short = time.monotonic() - self._connected_at_s < _SHORT_S
+        self._short_connections = self._short_connections + 1 if short else 0
+        return self._short_connections >= _SHORT_AT_MOST
+
+    @property
+    def _where(self) -> str:
+        return f"{self._address.host}:{self._address.port}"
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         self._tell(Arrived(message.topic, bytes(message.payload)))
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self._tell(Disconnected(f"the broker does not let this unit listen: {explain(reason)}"))
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, reason: ReasonCode, _props: Any) -> None:
         # paho calls a message published that the broker has refused; only the reason code tells.

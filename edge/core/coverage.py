@@ -9,9 +9,6 @@ from edge.core.frame import NS_PER_S
 from edge.core.presence import UNNUMBERED
 from protocol.events import Coverage, Stamp
 
-_LONGEST_GAP_S = 5.0
-"""Frames further apart leave a hole: in between, the unit was not watching."""
-
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -37,6 +34,8 @@ class CoverageBook:
 
     new_id: Callable[[], str]
     every_s: float = 60.0
+    longest_gap_s: float = 5.0
+    """Frames further apart leave a hole: in between, the unit was not watching."""
     _watch: Watch | None = None
     _first: Stamp | None = None
     _last: Stamp | None = None
@@ -91,7 +90,7 @@ class CoverageBook:
         if self._last is None or self._first is None:
             return
         gap_ns = stamp.boottime_ns - self._last.boottime_ns
-        if 0 < gap_ns <= _LONGEST_GAP_S * NS_PER_S:
+        if 0 < gap_ns <= self.longest_gap_s * NS_PER_S:
             self._counts.watched_ns += gap_ns
             # The gap to the frame that completes an event still belongs to that event.
             self._last = stamp

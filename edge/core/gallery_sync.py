@@ -3,19 +3,23 @@
 Pure: bytes in, wants out. The pieces lie in the gallery store, so that an interrupted transfer goes on where it was.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from edge.core.backoff import delay_s
 from edge.core.errors import GalleryRefused
 from edge.core.ports import GalleryStore, StagedGallery
 from protocol import sealing
-from protocol.base import sha256_hex
+from protocol.base import MAX_PART_BYTES, sha256_hex
 from protocol.content import ContentKind, GalleryManifest, Head, HeadBody, Part, TemplateBlob, Timetable, Want, Wanted
 from protocol.errors import SealBroken
 
 _WANTS_AT_ONCE = 16
-_PATIENCE_S = 10.0
+_FIRST_PATIENCE_S = 10.0
+_LONGEST_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class _Assembly:
     count: int
     parts: dict[int, bytes] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        return sum(len(data) for data in self.parts.values())
+
     def next_index(self) -> int:
         return next((index for index in range(self.count) if index not in self.parts), self.count)
 
@@ -102,7 +110,10 @@ class GallerySync:
         self._signed: bytes = b""
         self._manifest: GalleryManifest | None = None
         self._assemblies: dict[str, _Assembly] = {}
+        # Asked for and not yet whole, when that was, and how often nothing came of it.
+        self._asked: set[str] = set()
         self._asked_at_s = float("-inf")
+        self._in_vain = 0
 
     @property
     def busy(self) -> bool:
@@ -112,53 +123,77 @@ class GallerySync:
     def on_head(self, head: Head) -> HeadBody | None:
         """Begin to follow a head; return its body when the gallery in use is already that one.
 
-        Raises GalleryRefused, also with `rollback` for a lower revision that is not a signed reset.
+        One that is older than the head being followed is late and ignored. Raises GalleryRefused, also with `rollback`
+        for a lower revision than is in use that is not a signed reset.
         """
         body = open_head(self._identity, head)
         current = self._store.in_use()
         if body == current:
             return body
-        if current and body.revision < current.revision and not body.reset:
-            raise GalleryRefused("rollback", f"revision {body.revision} is older than {current.revision}, now in use")
+        newest = self._head or current
+        if newest and body.revision < newest.revision and not body.reset:
+            if self._head:
+                return None
+            raise GalleryRefused("rollback", f"revision {body.revision} is older than {newest.revision}, now in use")
         if self._head is None or body != self._head:
-            self._head, self._signed, self._manifest = body, head.to_bytes(), None
-            self._assemblies.clear()
-            self._asked_at_s = float("-inf")
+            self.abandon()
+            self._head, self._signed = body, head.to_bytes()
+        # The same head again means a new connection: what was asked for on the old one is lost.
+        self._ask_anew()
         return None
 
     def on_part(self, part: Part) -> None:
         """Take in one part. Parts nobody asked for are ignored.
 
-        Raises GalleryRefused(`corrupt`) when the whole does not have its hash (it is then asked for again), and
-        `superseded` when the hub no longer has it: the next head says what to fetch.
+        Raises GalleryRefused: `corrupt` when the whole does not have its hash and `superseded` when the hub does not
+        have it (both are asked for again after a while, unless a newer head comes first); `bad_manifest`,
+        `bad_template` or `bad_timetable` for what the hub itself made wrong, which ends the transfer.
         """
         if self._head is None or part.hash not in self._missing():
             return
         if part.missing:
-            self.abandon()
-            raise GalleryRefused("superseded", "the hub has a newer gallery than the one being fetched")
-        assembly = self._assemblies.setdefault(part.hash, _Assembly(part.count))
-        if part.count != assembly.count:
-            self._assemblies[part.hash] = assembly = _Assembly(part.count)
-        assembly.parts[part.index] = part.data
-        if assembly.next_index() < assembly.count:
+            raise GalleryRefused("superseded", "the hub does not have a piece of the gallery being fetched")
+        whole = self._assemble(part, self._head)
+        if whole is None:
             return
-        whole = b"".join(assembly.parts[index] for index in range(assembly.count))
-        del self._assemblies[part.hash]
-        self._asked_at_s = float("-inf")
-        if sha256_hex(whole) != part.hash:
-            raise GalleryRefused("corrupt", "a piece of the gallery arrived altered")
         self._check(part.hash, whole)
         self._store.stage(part.hash, whole)
+        self._in_vain = 0
+        self._asked.discard(part.hash)
+        if not self._asked:
+            self._ask_anew()
+
+    def _assemble(self, part: Part, head: HeadBody) -> bytes | None:
+        """Return the piece that this part completes, None while others lack."""
+        assembly = self._assemblies.get(part.hash)
+        if assembly is None or part.count != assembly.count:
+            self._assemblies[part.hash] = assembly = _Assembly(part.count)
+        assembly.parts[part.index] = part.data
+        # Parts are not signed: somebody who can write to the broker must not fill the memory with them.
+        is_too_large = assembly.size > (head.manifest_bytes if part.hash == head.manifest_hash else MAX_PART_BYTES)
+        if assembly.next_index() < assembly.count and not is_too_large:
+            return None
+        del self._assemblies[part.hash]
+        whole = b"" if is_too_large else b"".join(assembly.parts[index] for index in range(assembly.count))
+        if sha256_hex(whole) != part.hash:
+            # Not asked for at once: whoever sends it altered may always do so.
+            raise GalleryRefused("corrupt", "a piece of the gallery arrived altered")
+        return whole
 
     def next_want(self, now_s: float) -> Want | None:
-        """Return what to ask for now; None while an answer is awaited or nothing is missing."""
-        if self._head is None or now_s - self._asked_at_s < _PATIENCE_S:
+        """Return what to ask for now; None while an answer is awaited or nothing is missing.
+
+        Raises GalleryRefused(`bad_manifest`) when the list of students on disk is not the one that the head names.
+        """
+        patience_s = delay_s(self._in_vain, first_s=_FIRST_PATIENCE_S, most_s=_LONGEST_PATIENCE_S, jitter=1.0)
+        if self._head is None or now_s - self._asked_at_s < patience_s:
             return None
         missing = list(self._missing().items())[:_WANTS_AT_ONCE]
         if not missing:
             return None
         self._asked_at_s = now_s
+        self._asked = {content_hash for content_hash, _ in missing}
+        self._in_vain += 1
         return Want(items=tuple(self._wanted(kind, content_hash) for content_hash, kind in missing))
 
     def complete(self) -> StagedGallery | None:
@@ -176,6 +211,11 @@ class GallerySync:
         """Stop following the head."""
         self._head, self._manifest = None, None
         self._assemblies.clear()
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        self._asked.clear()
+        self._asked_at_s, self._in_vain = float("-inf"), 0
 
     def _wanted(self, kind: ContentKind, content_hash: str) -> Wanted:
         assembly = self._assemblies.get(content_hash)
@@ -190,7 +230,8 @@ class GallerySync:
             sealed = self._store.staged(head.manifest_hash)
             if sealed is None:
                 return {head.manifest_hash: "manifest"}
-            self._manifest = open_manifest(self._identity, head, sealed)
+            with self._ending_when_refused():
+                self._manifest = open_manifest(self._identity, head, sealed)
         wanted: dict[str, ContentKind] = {}
         if head.timetable_hash:
             wanted[head.timetable_hash] = "timetable"
@@ -203,11 +244,21 @@ class GallerySync:
         head, identity = self._head, self._identity
         if head is None:
             return
-        if content_hash == head.manifest_hash:
-            open_manifest(identity, head, whole)
-        elif content_hash == head.timetable_hash:
-            open_timetable(identity, whole)
-        elif self._manifest is not None:
-            for entry in self._manifest.entries:
-                if entry.template_hash == content_hash:
-                    open_template(identity, entry.student_id, whole)
+        with self._ending_when_refused():
+            if content_hash == head.manifest_hash:
+                open_manifest(identity, head, whole)
+            elif content_hash == head.timetable_hash:
+                open_timetable(identity, whole)
+            elif self._manifest is not None:
+                for entry in self._manifest.entries:
+                    if entry.template_hash == content_hash:
+                        open_template(identity, entry.student_id, whole)
+
+    @contextmanager
+    def _ending_when_refused(self) -> Iterator[None]:
+        """End the transfer when a piece with the right hash cannot be opened: again would bring the same bytes."""
+        try:
+            yield
+        except GalleryRefused:
+            self.abandon()
+            raise

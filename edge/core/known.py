@@ -26,6 +26,10 @@ class KnownStudents:
     names: Mapping[str, str] = field(default_factory=dict)
     """Display name by student id, for the CSV; never logged."""
 
+    def recognises(self, student_id: str) -> bool:
+        """Say whether there is a template of this student: names alone are for marks by hand."""
+        return student_id in self.gallery.student_ids
+
 
 def template_of(blob: TemplateBlob) -> Template:
     """Return the template in a blob. Raises ValueError for vectors that are not finite or not of unit length."""
@@ -47,7 +51,7 @@ def know(
     """
     if head.operating_points is None and blobs:
         raise ValueError("the hub sent templates without operating points")
-    points = OperatingPoints.from_dict(head.operating_points) if head.operating_points else _NOBODY_MATCHES
+    points = OperatingPoints.from_dict(head.operating_points) if head.operating_points is not None else _NOBODY_MATCHES
     return KnownStudents(
         gallery=Gallery.build([template_of(blob) for blob in blobs], head.pack_id, dimensions),
         points=points,

@@ -49,16 +49,19 @@ class PresenceBook:
 
     def sighting(self, who: Sighting, stamp: Stamp, lessons: Sequence[TimetableLesson] = ()) -> list[Event]:
         """Take note that a student is in view; return the events this makes (at most: left, seen)."""
-        lesson = lesson_at(lessons, stamp.at)
-        lesson_id = lesson.lesson_id if lesson else None
         known = self._open.get(who.student_id)
         events: list[Event] = []
+        if known and stamp.boottime_ns < known.last_seen.boottime_ns:
+            # A later frame has said more already; an interval opened now would overlap this one.
+            return events
+        lesson = lesson_at(lessons, stamp.at)
+        lesson_id = lesson.lesson_id if lesson else None
         if known and (known.lesson_id != lesson_id or self._is_absent(known, stamp)):
             cause: Cause = "absence" if self._is_absent(known, stamp) else "lesson_end"
             events.append(self._close(who.student_id, cause))
             known = None
         if known:
-            known.last_seen = _later(known.last_seen, stamp)
+            known.last_seen = stamp
             return events
         seen = Seen(
             **stamp.model_dump(),
@@ -125,7 +128,3 @@ def closing_event(interval: OpenInterval, cause: Cause, event_id: str) -> Left:
         dwell_s=dwell_ns / NS_PER_S,
         cause=cause,
     )
-
-
-def _later(one: Stamp, other: Stamp) -> Stamp:
-    return other if other.boottime_ns >= one.boottime_ns else one

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.core.coverage import CoverageBook, Watch
-from edge.core.frame import Frame
+from edge.core.frame import NS_PER_S, Frame
 from edge.core.known import KnownStudents
 from edge.core.motion import MotionGate
 from edge.core.presence import UNNUMBERED, PresenceBook, Sighting
@@ -53,6 +53,7 @@ class Totals:
 @dataclass(slots=True)
 class _Track:
     evidence: TrackEvidence
+    last_seen: Stamp
     decision: Decision | None = None
     usable: bool = False
 
@@ -105,7 +106,7 @@ class Vision:
         # Where nothing moved, the faces are where they were: they are still seen, without being looked for again.
         tracked = self._tracker.update(self._faces, frame.at_s)
         if looking:
-            self._learn(frame, tracked, known)
+            events += self._learn(frame, tracked, known)
         events += self._sightings(frame.stamp, tracked, known)
         for track_id in self._tracker.ended(frame.at_s):
             events += self._end_track(track_id, frame.stamp, known)
@@ -125,29 +126,39 @@ class Vision:
         covered = self.coverage.finish()
         return [*events, covered] if covered else events
 
-    def _learn(self, frame: Frame, tracked: Sequence[TrackedFace], known: KnownStudents) -> None:
+    def _learn(self, frame: Frame, tracked: Sequence[TrackedFace], known: KnownStudents) -> list[Event]:
         """Embed the faces that are worth it, all in one batch, and decide their tracks again."""
+        events: list[Event] = []
         shots = [shot for seen in tracked if (shot := self._shot(frame, seen))]
         if not shots:
-            return
+            return events
         vectors = self.eyes.embedder.embed([shot.chip for shot in shots])
         self.totals.embedded += len(shots)
         for shot, vector in zip(shots, vectors, strict=True):
             track = self._tracks[shot.track_id]
             if not track.evidence.add(vector, frame.at_s, shot.quality):
                 # Another person: who came before has nothing to say about who is here now.
-                track.evidence = TrackEvidence(self.eyes.same_person_floor)
+                events += self._end_track(shot.track_id, frame.stamp, known)
+                track = self._begin_track(shot.track_id, frame.stamp)
+                track.usable = True
                 track.evidence.add(vector, frame.at_s, shot.quality)
             track.decision = track.evidence.decide(known.gallery, known.points, known.look_alikes)
+        return events
+
+    def _begin_track(self, track_id: int, stamp: Stamp) -> _Track:
+        track = self._tracks[track_id] = _Track(TrackEvidence(self.eyes.same_person_floor), stamp)
+        self.totals.tracks += 1
+        return track
 
     def _shot(self, frame: Frame, seen: TrackedFace) -> _Shot | None:
-        track = self._tracks.get(seen.track_id)
-        if track is None:
-            track = self._tracks[seen.track_id] = _Track(TrackEvidence(self.eyes.same_person_floor))
-            self.totals.tracks += 1
+        track = self._tracks.get(seen.track_id) or self._begin_track(seen.track_id, frame.stamp)
         if not track.evidence.wants(frame.at_s) or seen.face.box.width < self.limits.min_face_px:
             return None
-        chip = self.eyes.cut_chip(frame.image, seen.face, self.eyes.embedder.geometry)
+        try:
+            chip = self.eyes.cut_chip(frame.image, seen.face, self.eyes.embedder.geometry)
+        except ValueError:
+            # Landmarks in one point: no face that could be compared, and no reason to stop the unit.
+            return None
         quality = measure(seen.face, chip, *frame.size_px)
         if judge(quality, self.limits):
             return None
@@ -158,11 +169,14 @@ class Vision:
         events: list[Event] = []
         for seen in tracked:
             track = self._tracks.get(seen.track_id)
-            decision = track.decision if track else None
+            if track is None:
+                continue
+            track.last_seen = stamp
+            decision = track.decision
             if decision is None or decision.kind != "present" or decision.student_id is None:
                 continue
-            if decision.student_id not in known.names:
-                # Erased or moved to another room since the decision was made.
+            if not known.recognises(decision.student_id):
+                # Erased, withdrawn or moved to another room since the decision was made.
                 continue
             who = Sighting(
                 student_id=decision.student_id,
@@ -187,19 +201,23 @@ class Vision:
         self.totals.unusable += not track.usable
         self.totals.present += kind == "present"
         self.totals.review += kind == "review"
-        return self._ask(track.decision, stamp, known) if track.decision and kind == "review" else []
+        if track.decision is None or kind != "review":
+            return []
+        return self._ask(track.decision, track.last_seen, stamp, known)
 
-    def _ask(self, decision: Decision, stamp: Stamp, known: KnownStudents) -> list[Event]:
-        candidates = tuple(Candidate(student_id=who, score=score) for who, score in decision.candidates[:5])
+    def _ask(self, decision: Decision, last_seen: Stamp, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        listed = [(who, score) for who, score in decision.candidates if known.recognises(who)]
+        candidates = tuple(Candidate(student_id=who, score=score) for who, score in listed[:5])
         key = frozenset(candidate.student_id for candidate in candidates)
-        now_s = stamp.boottime_ns / 1e9
+        now_s = stamp.boottime_ns / NS_PER_S
         self._asked = {k: at_s for k, at_s in self._asked.items() if 0 <= now_s - at_s < _REPEAT_REVIEW_S}
         if not candidates or key in self._asked:
             return []
         self._asked[key] = now_s
         return [
             Review(
-                **stamp.model_dump(),
+                # When somebody was there: the track may have ended long after, with the camera's next frame.
+                **last_seen.model_dump(),
                 event_id=self.new_id(),
                 seq=UNNUMBERED,
                 candidates=candidates,

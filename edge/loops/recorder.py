@@ -1,5 +1,6 @@
 """Events to disk: SQLite first, then the CSV copy. What a full disk refuses is held in memory and tried again."""
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -22,12 +23,14 @@ class CsvCopy(Protocol):
 
 
 class Recorder:
-    """The only way for events into the record. Any thread, one at a time."""
+    """The only way for events into the record. Any thread."""
 
     def __init__(self, journal: Journal, csv_copy: CsvCopy, health: Health) -> None:
         self._journal = journal
         self._csv = csv_copy
         self._health = health
+        # Recognition records what it saw, delivery records clock anchors: what is held must be stored by one of them.
+        self._lock = threading.Lock()
         self._held: deque[Event] = deque()
         self.lost = 0
 
@@ -37,6 +40,10 @@ class Recorder:
         Raises StorageFailed when the disk is broken (the program must end: what is written after a failed fsync cannot
         be trusted). A full disk is no error here: the events wait, and the problem is reported.
         """
+        with self._lock:
+            return self._record(events, names)
+
+    def _record(self, events: Sequence[Event], names: Mapping[str, str]) -> list[Event]:
         if not events and not self._held:
             return []
         self._held.extend(events)

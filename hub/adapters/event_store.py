@@ -7,12 +7,13 @@ from datetime import date, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import Connection, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters import anchor_store, quarantine_store, unit_store
 from hub.adapters.attendance_store import Watched, mark_covered, mark_dirty
 from hub.adapters.database import Database
+from hub.adapters.event_rows import insert_events
 from hub.adapters.schema import epochs, events
 from hub.core.errors import BadInput, Conflict
 from hub.core.ingest import (
@@ -80,11 +81,12 @@ class MySqlEventStore:
         marks = _lock_streams(connection, served)
         known = Known(_on_record(connection, served) if reading else ())
         verdicts = [judge(batch, known) for batch in served]
-        _insert_events(connection, verdicts)
+        # A key that is taken fails the statement: then everything is judged again by reading.
+        insert_events(connection, [(row, v.batch.received_at) for v in verdicts for row in v.new])
         quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
         self._mark_dirty(connection, verdicts)
         anchor_store.rewrite(connection, verdicts, self._zone)
-        highs = _advance_streams(connection, marks, verdicts)
+        highs = self._advance_streams(connection, marks, verdicts)
         done = {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
         return [done.get(id(batch), Taken(batch, None)) for batch in batches]
 
@@ -101,6 +103,29 @@ class MySqlEventStore:
         for day in sorted(days):
             mark_dirty(connection, days[day], [day])
         mark_covered(connection, watched, self._zone)
+
+    def _advance_streams(
+        self, connection: Connection, marks: dict[Stream, int], verdicts: Sequence[Verdict]
+    ) -> dict[Stream, int]:
+        settled: dict[Stream, set[int]] = defaultdict(set)
+        for verdict in verdicts:
+            settled[verdict.batch.unit_id, verdict.batch.epoch] |= verdict.settled
+        highs = {stream: advance(before, settled[stream]) for stream, before in marks.items()}
+        moved = _over_closed_gaps(connection, highs)
+        for stream, after in moved.items():
+            # What was watched in there counts only now: nothing that says otherwise is missing any more.
+            received_at = max(v.batch.received_at for v in verdicts if v.batch.unit_id == stream[0])
+            watched = _coverage_between(connection, stream, (highs[stream], after), received_at)
+            mark_covered(connection, watched, self._zone)
+        highs |= moved
+        for stream, before in sorted(marks.items()):
+            if highs[stream] != before:
+                connection.execute(
+                    update(epochs)
+                    .where(epochs.c.unit_id == stream[0], epochs.c.epoch == stream[1])
+                    .values(high_water=highs[stream])
+                )
+        return highs
 
     def _without_unstorable(self, batch: Batch) -> Batch:
         rows, refused = [], list(batch.refused)
@@ -178,54 +203,33 @@ def _on_record(connection: Connection, batches: Sequence[Batch]) -> list[OnRecor
     ]
 
 
-def _insert_events(connection: Connection, verdicts: Iterable[Verdict]) -> None:
-    rows = [
-        {
-            "event_id": row.event.event_id,
-            "unit_id": row.unit_id,
-            "epoch": row.epoch,
-            "seq": row.event.seq,
-            "kind": row.event.kind,
-            "student_id": row.student_id,
-            "at_claimed": row.event.at,
-            "at_corrected": row.event.at,
-            "received_at": verdict.batch.received_at,
-            "clock": row.event.clock,
-            "boot_id": row.event.boot_id,
-            "boottime_ns": row.event.boottime_ns,
-            "body": row.body.decode(),
-            "payload_sha256": bytes.fromhex(row.sha256),
-        }
-        for verdict in verdicts
-        for row in verdict.new
-    ]
-    if rows:
-        # A plain INSERT: IGNORE truncates what does not fit and swallows collisions with other keys, and an update on
-        # a duplicate key hides the second kind too. Here a collision fails and everything is judged by reading.
-        connection.execute(insert(events), rows)
+def _over_closed_gaps(connection: Connection, highs: dict[Stream, int]) -> dict[Stream, int]:
+    """Return the marks that move on over what earlier transactions settled above a gap that is closed now."""
+    moved = {}
+    waiting = _next_settled(connection, highs)
+    for stream, high_water in highs.items():
+        if waiting.get(stream) == high_water + 1:
+            moved[stream] = _beyond(connection, stream, high_water)
+    return moved
 
 
-def _advance_streams(
-    connection: Connection, marks: dict[Stream, int], verdicts: Iterable[Verdict]
-) -> dict[Stream, int]:
-    settled: dict[Stream, set[int]] = defaultdict(set)
-    for verdict in verdicts:
-        settled[verdict.batch.unit_id, verdict.batch.epoch] |= verdict.settled
-    highs = {}
-    for stream, before in sorted(marks.items()):
-        after = _beyond(connection, stream, advance(before, settled[stream]))
-        if after != before:
-            connection.execute(
-                update(epochs)
-                .where(epochs.c.unit_id == stream[0], epochs.c.epoch == stream[1])
-                .values(high_water=after)
-            )
-        highs[stream] = after
-    return highs
+def _next_settled(connection: Connection, highs: dict[Stream, int]) -> dict[Stream, int]:
+    """Return, for each stream, the lowest seq on record above its mark: one question for all of them."""
+    found: dict[Stream, int] = {}
+    for table in (events, quarantine_store.TABLE):
+        above = [
+            and_(table.c.unit_id == unit_id, table.c.epoch == epoch, table.c.seq > high_water)
+            for (unit_id, epoch), high_water in sorted(highs.items())
+        ]
+        if above:
+            query = select(table.c.unit_id, table.c.epoch, func.min(table.c.seq).label("seq"))
+            for row in connection.execute(query.where(or_(*above)).group_by(table.c.unit_id, table.c.epoch)):
+                stream = (row.unit_id, row.epoch)
+                found[stream] = min(row.seq, found.get(stream, row.seq))
+    return found
 
 
 def _beyond(connection: Connection, stream: Stream, high_water: int) -> int:
-    """Advance over what earlier transactions settled above a gap that is closed now."""
     while True:
         waiting: set[int] = set()
         for table in (events, quarantine_store.TABLE):
@@ -241,6 +245,27 @@ def _beyond(connection: Connection, stream: Stream, high_water: int) -> int:
         if after == high_water:
             return high_water
         high_water = after
+
+
+def _coverage_between(connection: Connection, stream: Stream, span: tuple[int, int], now: datetime) -> list[Watched]:
+    rows = connection.execute(
+        select(events.c.body, events.c.at_claimed, events.c.at_corrected).where(
+            events.c.unit_id == stream[0],
+            events.c.epoch == stream[1],
+            events.c.seq > span[0],
+            events.c.seq <= span[1],
+            events.c.kind == "coverage",
+        )
+    )
+    return [
+        Watched(
+            stream[0],
+            Coverage.model_validate_json(row.body).since + (row.at_corrected - row.at_claimed),
+            row.at_corrected,
+            now,
+        )
+        for row in rows
+    ]
 
 
 def _taken(verdict: Verdict, highs: dict[Stream, int]) -> Taken:

@@ -117,14 +117,6 @@ def owners_of_usernames(connection: Connection, usernames: Iterable[str]) -> lis
     return found
 
 
-def lock_student(connection: Connection, serial_number: str) -> Student | None:
-    """Return a student and let nobody else change them until this transaction ends; None when there is none."""
-    found = connection.execute(
-        select(students.c.id).where(students.c.serial_number == serial_number).with_for_update()
-    ).first()
-    return None if found is None else _student(connection.execute(_students().where(students.c.id == found.id)).one())
-
-
 def students_by_id(connection: Connection, student_ids: Iterable[str]) -> dict[str, Student]:
     """Return the students with these ids that exist."""
     wanted = sorted(set(student_ids))
@@ -177,13 +169,15 @@ def students_of_sections(connection: Connection, section_names: Sequence[str]) -
     return found
 
 
-def students_with_consent(connection: Connection, now: datetime) -> set[str]:
-    """Return the ids of the students for whom a consent holds at that moment."""
+def students_with_consent(connection: Connection, now: datetime, *, student_id: str | None = None) -> set[str]:
+    """Return the ids of the students (or of the one student) for whom a consent holds at that moment."""
     statement = select(consents.c.student_id).where(
         consents.c.withdrawn_at.is_(None),
         consents.c.given_at <= now,
         consents.c.expires_at.is_(None) | (consents.c.expires_at > now),
     )
+    if student_id is not None:
+        statement = statement.where(consents.c.student_id == student_id)
     return set(connection.execute(statement).scalars())
 
 

@@ -148,9 +148,14 @@ def forget(ctx: typer.Context, serial: SerialOption, as_json: JsonFlag = False) 
 def _watched(coming: Iterable[PictureOutcome], total: int, as_json: bool) -> list[PictureOutcome]:
     outcomes: list[PictureOutcome] = []
     with console.progress("Enrolling", total=total, as_json=as_json) as step:
-        for outcome in coming:
-            outcomes.append(outcome)
-            step(text=Path(outcome.picture).name)
+        try:
+            for outcome in coming:
+                outcomes.append(outcome)
+                step(text=Path(outcome.picture).name)
+        except KeyboardInterrupt:
+            # Each picture was committed by itself, so what was done stays done.
+            console.note(f"Stopped after {len(outcomes)} of {total} pictures; run the same command again to go on.")
+            raise
     return outcomes
 
 

@@ -47,7 +47,8 @@ def show(
         return
     header, lines = sheet.table()
     # The columns are named by number: two lessons may have one title.
-    columns = [Column(str(number), title) for number, title in enumerate(header)]
+    headings = ("Serial", "Name", "Section", *header[3:])
+    columns = [Column(str(number), title) for number, title in enumerate(headings)]
     rows = [{str(number): cell for number, cell in enumerate(line)} for line in lines]
     console.say(f"{day} ({sheet.zone})")
     console.emit(rows, columns, as_json=False, empty="Nobody is expected on this day.")

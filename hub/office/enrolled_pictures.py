@@ -30,7 +30,7 @@ def require_ready(office: Office, serial_number: str) -> Student:
 
     def work(connection: Connection) -> Student:
         student = find_student(connection, serial_number)
-        if student.student_id not in roster_store.students_with_consent(connection, office.clock.now()):
+        if not roster_store.students_with_consent(connection, office.clock.now(), student_id=student.student_id):
             message = f"no consent is on file for {serial_number} ({student.fields.name}); nothing was enrolled"
             raise Conflict(message, hint=consent_command(serial_number))
         return student

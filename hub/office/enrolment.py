@@ -134,8 +134,9 @@ class Enroller:
         owner = template_store.owner_of_picture(connection, self._faces.pack_id, picture_sha256)
         if owner is not None and owner != student_id:
             self._picture_of_other(connection, owner)
-        consent = student_id is not None and student_id in roster_store.students_with_consent(
-            connection, self._office.clock.now()
+        now = self._office.clock.now()
+        consent = student_id is not None and bool(
+            roster_store.students_with_consent(connection, now, student_id=student_id)
         )
         if not consent and request.consent_reference is None:
             raise _TurnedDown("no_consent", f"no consent is on file for {serial}; {consent_command(serial)}")

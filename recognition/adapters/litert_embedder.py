@@ -57,13 +57,11 @@ class LiteRtEmbedder:
 
     def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = np.empty((len(inputs), self.dimensions), dtype=np.float32)
-        for start, stop, size in in_batches(len(inputs), BATCH_SIZES):
-            batch = np.zeros((size, *inputs.shape[1:]), dtype=np.float32)
-            batch[: stop - start] = inputs[start:stop]
-            (vectors,) = self._model.run(batch)
-            if vectors.shape != (size, self.dimensions):
+        for start, stop in in_batches(len(inputs), BATCH_SIZES):
+            (vectors,) = self._model.run(inputs[start:stop])
+            if vectors.shape != (stop - start, self.dimensions):
                 raise PackInvalid(f"the embedder returns {vectors.shape}, but the manifest says {self.dimensions}")
-            outputs[start:stop] = vectors[: stop - start]
+            outputs[start:stop] = vectors
         return outputs
 
 

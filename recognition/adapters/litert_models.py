@@ -56,14 +56,16 @@ class LitertModel:
             raise PackInvalid(f"{self._path} is not a model that LiteRT can run: {exc}") from exc
 
 
-def in_batches(count: int, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Split `count` items into (start, stop, batch size): full batches first, then the smallest that fits.
+def in_batches(count: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Split `count` items into (start, stop) of the given sizes, largest first; `sizes` must hold 1.
 
-    Few sizes, because every one keeps its own prepared interpreter; the rest of a batch is padded by the caller.
+    Few sizes, because each keeps its own prepared interpreter. Nothing is padded: on these networks a batch of 64 takes
+    64 times as long as one, so every padded place would be paid in full.
     """
-    largest = max(sizes)
     plan = []
-    for start in range(0, count, largest):
-        left = min(count - start, largest)
-        plan.append((start, start + left, min(size for size in sizes if size >= left)))
+    start = 0
+    while start < count:
+        size = max(size for size in sizes if size <= count - start)
+        plan.append((start, start + size))
+        start += size
     return plan

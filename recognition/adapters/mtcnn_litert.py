@@ -99,12 +99,10 @@ class MtcnnDetector:
         """Run `model` on the squares of `boxes`; outputs (n, ...) as the model orders them."""
         widths = (2, 4) if size_px == 24 else (2, 4, 10)
         outputs = [np.empty((len(boxes), width), dtype=np.float32) for width in widths]
-        for start, stop, count in in_batches(len(boxes), BATCH_SIZES):
-            batch = np.zeros((count, size_px, size_px, 3), dtype=np.float32)
-            for row, box in enumerate(boxes[start:stop]):
-                batch[row] = _normalised(_patch(image, box, size_px))
+        for start, stop in in_batches(len(boxes), BATCH_SIZES):
+            batch = np.stack([_normalised(_patch(image, box, size_px)) for box in boxes[start:stop]])
             for output, part in zip(outputs, model.run(batch), strict=True):
-                output[start:stop] = part[: stop - start]
+                output[start:stop] = part
         return outputs
 
 

@@ -13,7 +13,8 @@ from tests.hub_adapters.school import School
 
 
 @pytest.fixture(scope="session")
-def _migrated(mariadb: DatabaseServer) -> Iterator[tuple[TestDatabase, list[str]]]:
+def migrated_database(mariadb: DatabaseServer) -> Iterator[tuple[TestDatabase, list[str]]]:
+    """One migrated database for the run, and the names of its tables."""
     fresh = mariadb.create_database()
     database = Database(an_address(fresh))
     database.run(migrate)
@@ -24,9 +25,9 @@ def _migrated(mariadb: DatabaseServer) -> Iterator[tuple[TestDatabase, list[str]
 
 
 @pytest.fixture
-def hub_database(mariadb: DatabaseServer, _migrated: tuple[TestDatabase, list[str]]) -> Iterator[Database]:
+def hub_database(migrated_database: tuple[TestDatabase, list[str]]) -> Iterator[Database]:
     """A migrated database without rows. Migrating takes seconds, so one is emptied again and again."""
-    fresh, tables = _migrated
+    fresh, tables = migrated_database
     connection = Database(an_address(fresh))
     with connection.transaction() as open_connection:
         open_connection.exec_driver_sql("SET foreign_key_checks = 0")

@@ -46,7 +46,9 @@ class School:
         self.put(galleries, unit_id=unit_id, revision=1)
         return unit_id
 
-    def student(self, number: int, *, consent: bool = True, enrolled: bool = True, section: str | None = SECTION) -> str:
+    def student(
+        self, number: int, *, consent: bool = True, enrolled: bool = True, section: str | None = SECTION
+    ) -> str:
         """Add a student."""
         student_id = a_student(number)
         self.put(

@@ -1,17 +1,16 @@
 """The operator's commands: what they print, what scripts read, how they end."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-import hub.cli
 from deploy.environment import PROJECT
-from hub.cli import consent, console, enrol, lesson, register, room, section, student
+from hub.cli import app, consent, enrol, lesson, register, room, section, student
+from hub.office.enrolment import PictureOutcome
 from tests.hub_office.conftest import OfficeUnderTest, with_pack
 
 SAMPLES = PROJECT / "deploy" / "samples"
@@ -27,20 +26,10 @@ GROUPS = {
 Command = Callable[..., Result]
 
 
-def command_line() -> typer.Typer:
-    root = typer.Typer(cls=console.HubGroup, no_args_is_help=True, add_completion=False)
-    root.callback()(hub.cli.choices)
-    for name, group in GROUPS.items():
-        root.add_typer(group, name=name)
-    return root
-
-
 @pytest.fixture
 def run(desk: OfficeUnderTest) -> Command:
-    root = command_line()
-
     def call(*words: str, code: int = 0, stdin: bytes | None = None) -> Result:
-        result = CliRunner().invoke(root, ["--config", str(desk.settings_file), "--actor", "ada", *words], input=stdin)
+        result = CliRunner().invoke(app, ["--config", str(desk.settings_file), "--actor", "ada", *words], input=stdin)
         assert result.exit_code == code, result.output
         return result
 
@@ -55,14 +44,13 @@ STUDENTS = "serial_number,name,username,email,phone,section\n007,Zoë Müller,,,
 
 
 def test_every_command_teaches_with_an_example() -> None:
-    root = command_line()
     for name, group in GROUPS.items():
         for command in group.registered_commands:
             assert command.name is not None
-            result = CliRunner().invoke(root, [name, command.name, "--help"], env={"COLUMNS": "200"})
+            result = CliRunner().invoke(app, [name, command.name, "--help"], env={"COLUMNS": "200"})
             assert result.exit_code == 0
             assert "--json" in result.output
-        overview = CliRunner().invoke(root, [name, "--help"])
+        overview = CliRunner().invoke(app, [name, "--help"])
         assert overview.exit_code == 0
 
 
@@ -158,6 +146,16 @@ def test_pictures_are_enrolled_without_naming_the_command(
     listed = run("enrol", "list", "--serial", "0012", "--json")
     assert len(read(listed)) == 1
     assert read(run("enrol", "forget", "--serial", "0012", "--json"))["templates_deleted"] == 1
+
+
+def test_an_import_that_is_stopped_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def coming() -> Iterator[PictureOutcome]:
+        yield PictureOutcome("1_Ada.jpg", "accepted", "1")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enrol._watched(coming(), 5, as_json=False)
+    assert "Stopped after 1 of 5 pictures; run the same command again" in capsys.readouterr().err
 
 
 def test_a_folder_is_imported_with_counts(

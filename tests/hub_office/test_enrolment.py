@@ -1,8 +1,10 @@
 """Enrolment on a real database, with faces that a test draws as angles."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -153,6 +155,23 @@ def test_what_another_process_enrolled_is_compared_with(school: School) -> None:
     other = Enroller(school.desk.office, DrawnFaces())
     assert other.enrol(Request(school.draw("other.jpg", "0"), "1")).outcome == "accepted"
     assert school.enrol("2", 5).reason == "looks_like_other"
+
+
+def test_two_operators_cannot_enrol_one_face_for_two_students(school: School) -> None:
+    both_looked = Barrier(2, timeout=30)
+
+    class Together(DrawnFaces):
+        def face_of(self, content: bytes, name: str) -> FoundFace:
+            both_looked.wait()
+            return super().face_of(content, name)
+
+    def enrol(serial: str) -> str:
+        picture = school.draw(f"by{serial}.jpg", f"0 {serial}")
+        return Enroller(school.desk.office, Together()).enrol(Request(picture, serial)).outcome
+
+    with ThreadPoolExecutor(2) as operators:
+        assert sorted(operators.map(enrol, ("1", "2"))) == ["accepted", "refused"]
+    assert school.desk.count("templates") == 1
 
 
 def test_there_is_an_end_to_the_pictures_of_a_student(school: School) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -72,30 +73,22 @@ def test_the_largest_part_and_the_longest_list_of_erased_students_fit() -> None:
         assert codec.decode(address_of(channel), codec.encode(message)) == message
 
 
-@pytest.mark.parametrize("channel", codec.MODELS)
-@settings(max_examples=40)
-@given(payload=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_no_bytes_make_a_reader_fail_in_another_way(channel: str, payload: bytes) -> None:
-    try:
-        codec.decode(address_of(channel), payload)
-    except ProtocolError:
-        pass
+@settings(max_examples=50)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_bytes_make_a_reader_fail_in_another_way(payload: bytes) -> None:
+    for channel in codec.MODELS:
+        with suppress(ProtocolError):
+            codec.decode(address_of(channel), payload)
 
 
-@pytest.mark.parametrize("name", ENVELOPES)
-@settings(max_examples=40)
-@given(data=st.data())
+@given(st.sampled_from(list(ENVELOPES)), st.data())
 def test_no_damage_to_a_real_message_makes_a_reader_fail_in_another_way(name: str, data: st.DataObject) -> None:
     channel, message = ENVELOPES[name]
     raw = json.loads(codec.encode(message))
     path = data.draw(st.sampled_from(list(_paths(raw))))
     damaged = json.dumps(_replaced(raw, path, data.draw(JSON))).encode()
-    try:
-        read = codec.decode(address_of(channel), damaged)
-        for event in read.events if isinstance(read, EventBatch) else ():
-            parse_event(event)
-    except ProtocolError:
-        pass
+    with suppress(ProtocolError):
+        _read_all(channel, damaged)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +128,7 @@ def test_hostile_json_is_a_bad_message(channel: str, payload: bytes) -> None:
 def test_an_event_with_hostile_json_is_refused_alone_or_read_without_it(value: str) -> None:
     payload = f'{{"epoch":"{EPOCH}","batch_id":"{uid(1)}","events":[{{"seq":1,"note":{value}}}]}}'.encode()
     with pytest.raises((BadMessage, BadEvent)):
-        batch = codec.decode(address_of("events"), payload)
-        assert isinstance(batch, EventBatch)
-        parse_event(batch.events[0])
+        _read_all("events", payload)
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
@@ -148,12 +139,7 @@ def test_errors_about_a_message_never_repeat_its_content(name: str) -> None:
     for path in _paths(raw):
         for poison in (SECRET, [SECRET], {SECRET: SECRET}, SECRET * 500, {"kind": SECRET}):
             payload = json.dumps(_replaced(raw, path, poison)).encode()
-            try:
-                codec.decode(address_of(channel), payload)
-            except ProtocolError as exc:
-                assert SECRET not in str(exc)
-                assert SECRET not in "".join(traceback.format_exception(exc)), path
-                assert str(exc)
+            assert SECRET not in _told(codec.decode, address_of(channel), payload), path
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -162,12 +148,9 @@ def test_errors_about_an_event_never_repeat_its_content(name: str) -> None:
     refused = 0
     for path in _paths(raw):
         for poison in (SECRET, [SECRET], {SECRET: SECRET}, f"{SECRET}\ud800", SECRET * 500):
-            try:
-                parse_event(_replaced(raw, path, poison))
-            except BadEvent as exc:
-                refused += 1
-                assert SECRET not in str(exc)
-                assert SECRET not in "".join(traceback.format_exception(exc)), path
+            told = _told(parse_event, _replaced(raw, path, poison))
+            assert SECRET not in told, path
+            refused += bool(told)
     assert refused > 20
 
 
@@ -186,6 +169,21 @@ def test_an_error_names_the_fields_that_are_wrong() -> None:
         codec.decode(address_of("events"), json.dumps(raw).encode())
 
 
+def _read_all(channel: str, payload: bytes) -> None:
+    message = codec.decode(address_of(channel), payload)
+    for event in message.events if isinstance(message, EventBatch) else ():
+        parse_event(event)
+
+
+def _told(read: Callable[..., object], *what: object) -> str:
+    """Return everything that a log could repeat of a refusal; empty when nothing was refused."""
+    try:
+        read(*what)
+    except ProtocolError as exc:
+        return str(exc) + "".join(traceback.format_exception(exc))
+    return ""
+
+
 def _paths(value: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     yield before
     items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -197,6 +195,6 @@ def _replaced(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
     if not path:
         return new if isinstance(new, dict) or not isinstance(value, dict) else {**value, "kind": new}
     key, *rest = path
-    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
     copy[key] = new if not rest else _replaced(value[key], tuple(rest), new)
     return copy

@@ -12,6 +12,8 @@ from tests.builders import OTHER_UNIT, PACK, UNIT, student
 
 KEY, OTHER_KEY = b"k" * 32, b"j" * 32
 CONTEXTS = st.lists(st.text(max_size=8), max_size=3).map(tuple)
+Sealed = tuple[bytes, tuple[str, ...]]
+SEALED = st.tuples(st.binary(max_size=40), CONTEXTS)
 
 
 @given(st.binary(max_size=300), CONTEXTS)
@@ -70,10 +72,8 @@ def test_equal_content_for_an_equal_reader_has_equal_bytes() -> None:
     assert sealing.seal(KEY, b"x", "a") == sealing.seal(KEY, b"x", "a")
 
 
-@given(st.tuples(st.binary(max_size=40), CONTEXTS), st.tuples(st.binary(max_size=40), CONTEXTS))
-def test_no_two_contents_share_a_nonce(
-    one: tuple[bytes, tuple[str, ...]], other: tuple[bytes, tuple[str, ...]]
-) -> None:
+@given(SEALED, SEALED)
+def test_no_two_contents_share_a_nonce(one: Sealed, other: Sealed) -> None:
     """A nonce that is used twice gives AES-GCM away."""
     nonces = [sealing.seal(KEY, content, *context)[1:13] for content, context in (one, other)]
     assert (nonces[0] == nonces[1]) == (one == other)

@@ -20,7 +20,7 @@ def test_parsing_gives_back_the_address_a_topic_was_built_from(direction: str, c
     assert topics.parse(address.topic) == address
 
 
-@given(st.from_regex(r"[a-z0-9-]{1,36}", fullmatch=True), st.uuids())
+@given(st.text("abcxyz019-", min_size=1, max_size=36), st.uuids())
 def test_every_site_and_unit_survives_the_round_trip(site: str, unit: object) -> None:
     address = topics.up(site, str(unit), "events")
     assert topics.parse(address.topic) == address
@@ -109,7 +109,7 @@ def test_a_hub_listens_to_one_channel_of_every_unit_alone_or_shared() -> None:
         ("a/b", "events", None),
         (SITE, "welcome", None),
         (SITE, "#", None),
-        (SITE, "events", "a/b"),
+        (SITE, "events", "a/+"),
     ],
 )
 def test_a_hub_cannot_subscribe_to_something_else(site: str, channel: str, share: str | None) -> None:

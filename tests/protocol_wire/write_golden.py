@@ -1,4 +1,4 @@
-"""Writes the golden files anew: `python -m tests.protocol_wire.write_golden`. See golden/README.md for when that is right."""
+"""Writes the golden files anew: `python -m tests.protocol_wire.write_golden`; golden/README.md says when."""
 
 from pathlib import Path
 

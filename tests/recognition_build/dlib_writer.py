@@ -55,7 +55,7 @@ class DlibWriter:
         self._plan = plan
         self.affines: list[NDArray[np.float32]] = []
         self.filters: list[NDArray[np.float32]] = []
-        self.projection = np.zeros(0, np.float32)
+        self.projection: NDArray[np.float32] = np.zeros((0, 0, 1, 1), np.float32)
 
     def content(self) -> bytes:
         plan = self._plan

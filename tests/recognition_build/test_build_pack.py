@@ -1,7 +1,6 @@
 """The pack builder builds a whole pack or leaves what was there, and says which."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def test_a_failed_build_keeps_the_pack_that_was_there(
     with pytest.raises(PackAltered):
         build_pack.build_dlib_pack(destination, progress=lambda _: None)
     assert read_pack(destination).pack_id == read_pack(pack_folder).pack_id
-    assert os.listdir(tmp_path) == ["dlib"]
+    assert list(tmp_path.iterdir()) == [destination]
 
 
 def test_a_pack_of_the_same_inputs_is_not_built_again(pack_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +77,7 @@ def test_a_pack_is_built_over_an_older_one(tmp_path: Path, pack_folder: Path) ->
     assert pack.pack_id == read_pack(pack_folder).pack_id
     assert build_pack.up_to_date(destination)
     assert lines[-1] == f"pack {pack.pack_id} is in {destination}"
-    assert os.listdir(tmp_path) == ["dlib"]
+    assert list(tmp_path.iterdir()) == [destination]
 
 
 @pytest.mark.build

@@ -1,0 +1,203 @@
+"""Network cameras that die, freeze and come back, and devices that are not there."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.adapters.camera_opencv import CameraRequest, OpenCvCamera
+from edge.adapters.clock_system import SystemClock
+from edge.core.errors import CameraLost
+from edge.core.frame import Frame
+from tests.edge_adapters.pictures import SIZE, NetworkCamera, network_camera, number_of, write_video
+from tests.edge_adapters.pieces import eventually
+
+OPEN_S, READ_S = 2.0, 1.0
+
+
+def open_camera(source: str, frames_per_s: float = 60.0) -> OpenCvCamera:
+    request = CameraRequest(source, *SIZE, frames_per_s, open_timeout_s=OPEN_S, read_timeout_s=READ_S)
+    return OpenCvCamera(request, SystemClock())
+
+
+def reads_until_lost(camera: OpenCvCamera, at_most: int = 2000) -> CameraLost:
+    """Read on: after a failure a few frames that were under way may still come."""
+    for _ in range(at_most):
+        try:
+            camera.read()
+        except CameraLost as exc:
+            return exc
+    raise AssertionError("the camera is never lost")
+
+
+def reads_again(camera: OpenCvCamera) -> Frame:
+    """Read until there is a frame, as the capture loop does."""
+    found: list[Frame] = []
+
+    def read() -> bool:
+        try:
+            found.append(camera.read())
+        except CameraLost:
+            return False
+        return True
+
+    assert eventually(read, timeout_s=20)
+    return found[0]
+
+
+def test_a_camera_that_is_switched_off_is_lost_and_found_again_when_it_is_back() -> None:
+    with network_camera() as first:
+        camera = open_camera(first.url())
+        camera.read()
+        first.switch_off()
+        assert reads_until_lost(camera).hint
+        with pytest.raises(CameraLost, match="cannot be opened") as caught:
+            camera.read()
+        assert caught.value.hint
+        second = NetworkCamera(first.port)
+        frame = reads_again(camera)
+        camera.close()
+        second.switch_off()
+
+    assert frame.size_px == SIZE
+
+
+def test_a_frozen_camera_blocks_no_longer_than_the_time_outs() -> None:
+    """Without limits, OpenCV waits half a minute at every read of a camera that is silent but connected."""
+    with network_camera() as server:
+        camera = open_camera(server.url())
+        camera.read()
+        server.freeze()
+        before = time.monotonic()
+        reads_until_lost(camera)
+        lost_after_s = time.monotonic() - before
+        before = time.monotonic()
+        with pytest.raises(CameraLost):
+            camera.read()
+        opened_after_s = time.monotonic() - before
+        server.streaming.set()
+        reads_again(camera)
+        camera.close()
+
+    assert lost_after_s < READ_S + 1.5
+    assert opened_after_s < OPEN_S + READ_S + 1.5
+
+
+def test_a_server_that_accepts_and_says_nothing_blocks_no_longer_than_the_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        camera = open_camera(f"http://127.0.0.1:{server.getsockname()[1]}/stream")
+        before = time.monotonic()
+        with pytest.raises(CameraLost):
+            camera.read()
+
+    assert time.monotonic() - before < OPEN_S + 1.5
+
+
+def test_a_camera_that_freezes_just_after_it_was_opened_is_not_waited_for_three_times() -> None:
+    """The first pictures after opening are thrown away as stale; each of them may take the whole time-out."""
+    with network_camera() as server:
+        server.freeze()
+        camera = open_camera(server.url())
+        before = time.monotonic()
+        with pytest.raises(CameraLost):
+            camera.read()
+
+    assert time.monotonic() - before < OPEN_S + READ_S + 1.5
+
+
+def test_closing_from_another_thread_ends_what_was_under_way() -> None:
+    with network_camera() as server:
+        camera = open_camera(server.url())
+        camera.read()
+        server.freeze()
+        ended = threading.Event()
+
+        def read() -> None:
+            reads_until_lost(camera)
+            ended.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        camera.close()
+        assert ended.wait(OPEN_S + READ_S + 5)
+        reader.join(5)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "query"),
+    [
+        ("admin:s3cret-word@", ""),
+        ("admin:s3cret-word@x@", ""),
+        ("", "?user=admin&pwd=s3cret-word"),
+        ("", "?pwd=s3cret-word@home"),
+        ("admin:s3cret-word?@", ""),
+        ("admin:a/s3cret-word@", ""),
+        ("", "#s3cret-word"),
+    ],
+)
+def test_no_part_of_a_password_in_the_address_is_in_the_message(
+    credentials: str, query: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The message goes to the log, to the hub and to whoever looks at the fleet; so does what OpenCV prints."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    camera = open_camera(f"http://{credentials}127.0.0.1:{port}/stream{query}")
+    with pytest.raises(CameraLost) as caught:
+        camera.read()
+    printed = capfd.readouterr()
+
+    for text in (str(caught.value), caught.value.hint, printed.out, printed.err):
+        assert "s3cret" not in text
+        assert "home" not in text
+
+
+def test_the_message_names_a_camera_without_secrets_by_its_address(tmp_path: Path) -> None:
+    with pytest.raises(CameraLost, match="127.0.0.1:1/stream"):
+        open_camera("http://127.0.0.1:1/stream").read()
+    with pytest.raises(CameraLost, match="/dev/v4l/by-id/gone") as caught:
+        open_camera("/dev/v4l/by-id/gone").read()
+    assert "video" in caught.value.hint
+
+
+@pytest.mark.parametrize("source", ["9", "99999999999999", "/dev/null", "²"])
+def test_a_device_that_is_not_there_is_a_lost_camera(source: str) -> None:
+    camera = open_camera(source)
+    for _ in range(2):
+        with pytest.raises(CameraLost) as caught:
+            camera.read()
+        assert caught.value.hint
+    camera.close()
+
+
+def test_a_video_by_its_address_is_read_to_its_end_and_then_opened_again(tmp_path: Path) -> None:
+    camera = open_camera(write_video(tmp_path / "v.avi", 12).as_uri(), frames_per_s=1e6)
+    first = camera.read()
+    reads_until_lost(camera)
+
+    assert number_of(camera.read().image) == number_of(first.image)
+    camera.close()
+
+
+def test_no_more_frames_come_than_are_wanted() -> None:
+    with network_camera() as server:
+        camera = open_camera(server.url(), frames_per_s=5.0)
+        frames = [camera.read() for _ in range(5)]
+        camera.close()
+
+    assert frames[-1].at_s - frames[1].at_s >= 3 / 5 * 0.9
+
+
+def test_frames_in_between_are_thrown_away_and_not_handed_out_late() -> None:
+    """Otherwise the driver's queue fills, and the unit looks at the past."""
+    with network_camera() as server:
+        camera = open_camera(server.url(), frames_per_s=4.0)
+        camera.read()
+        camera.read()
+        newest = server.served
+        camera.read()
+        passed = server.served - newest
+        camera.close()
+
+    assert passed >= 5

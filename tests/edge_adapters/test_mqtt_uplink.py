@@ -1,0 +1,514 @@
+"""The connection to the broker, against a real Mosquitto that comes late, dies, freezes and refuses."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from deploy.own_process import free_port
+from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
+from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
+from edge.core.errors import UplinkUnavailable
+from edge.core.news import Arrived, Disconnected
+from protocol import topics
+from tests.conftest import Broker
+from tests.edge_adapters import programs
+from tests.edge_adapters.brokers import (
+    WILL,
+    address,
+    fresh_site,
+    is_arrived,
+    is_connected,
+    is_disconnected,
+    listening,
+    started,
+    status_of,
+    taken,
+    uplink,
+    waits_for,
+)
+from tests.edge_adapters.pieces import UNIT, eventually
+
+SITE = "school"
+EVENTS = topics.up(SITE, UNIT, "events")
+
+
+class AnswersThenSays:
+    """A broker that lets everybody in, answers the subscription, says one thing more and ends the connection."""
+
+    def __init__(self, last_words: bytes, *, suback: int = 1) -> None:
+        self.connections = 0
+        self._last_words = last_words
+        self._suback = suback
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with client:
+                client.recv(4096)
+                client.sendall(b"\x20\x03\x00\x00\x00")
+                asked = client.recv(4096)
+                client.sendall(b"\x90\x04" + asked[2:4] + bytes([0, self._suback]) + self._last_words)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+
+
+class TestConversation:
+    """A broker that works."""
+
+    def test_a_message_reaches_who_listens(self, broker: Broker) -> None:
+        site = fresh_site()
+        with listening(broker.port, f"rollcall/1/{site}/up/#") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            link.publish(topics.up(site, UNIT, "hello"), b"{}")
+
+            assert eventually(lambda: bool(hub.messages))
+            assert hub.messages == [(f"rollcall/1/{site}/up/{UNIT}/hello", b"{}")]
+
+    def test_messages_for_this_unit_arrive_and_those_for_others_do_not(self, broker: Broker) -> None:
+        site = fresh_site()
+        other = "22222222-2222-4222-8222-222222222222"
+        with listening(broker.port, "nothing") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            hub.speak(f"rollcall/1/{site}/down/{other}/receipt", b"not ours")
+            hub.speak(f"rollcall/1/{site}/down/{UNIT}/receipt", b"ours")
+
+            assert waits_for(link, is_arrived) == Arrived(f"rollcall/1/{site}/down/{UNIT}/receipt", b"ours")
+
+    def test_what_is_retained_is_there_for_who_comes_later(self, broker: Broker) -> None:
+        site = fresh_site()
+        with started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            link.publish(status_of(site), b"watching", retain=True)
+            with listening(broker.port, "nothing") as first:
+                first.speak("anything", b"")
+            with listening(broker.port, status_of(site).topic) as hub:
+                assert eventually(lambda: hub.payloads() == [b"watching"])
+
+    def test_more_messages_than_paho_keeps_in_flight_all_go_out(self, broker: Broker) -> None:
+        """paho itself would hold back everything after the twentieth until it hears an answer."""
+        site = fresh_site()
+        with listening(broker.port, f"rollcall/1/{site}/up/#") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            for number in range(200):
+                link.publish(topics.up(site, UNIT, "events"), b"%d" % number)
+
+            assert eventually(lambda: len(hub.messages) == 200)
+            assert hub.payloads() == [b"%d" % number for number in range(200)]
+
+
+class TestGoodbye:
+    """The will is for those who vanish."""
+
+    def test_the_will_is_not_published_when_the_unit_stops(self, broker: Broker) -> None:
+        site = fresh_site()
+        with listening(broker.port, status_of(site).topic) as hub:
+            with started(uplink(address(broker.port), site)) as link:
+                waits_for(link, is_connected)
+                link.publish(status_of(site), b"stopped", retain=True)
+            hub.speak(status_of(site).topic, b"marker")
+
+            assert eventually(lambda: b"marker" in hub.payloads())
+            assert hub.payloads() == [b"stopped", b"marker"]
+
+    def test_the_will_is_published_and_retained_when_the_unit_is_killed(self, broker: Broker) -> None:
+        site = fresh_site()
+        program = programs.start(CONNECTS, broker.port, site)
+        assert program.stdout is not None
+        assert program.stdout.readline() == "connected\n"
+        with listening(broker.port, status_of(site).topic) as hub:
+            program.kill()
+            program.communicate(timeout=30)
+            assert eventually(lambda: hub.payloads() == [WILL])
+        with listening(broker.port, status_of(site).topic) as late:
+            assert eventually(lambda: late.payloads() == [WILL])
+
+    def test_stopping_before_ever_connecting_is_quick(self) -> None:
+        link = uplink(address(free_port()), SITE)
+        link.start()
+        before = time.monotonic()
+        link.stop()
+
+        assert time.monotonic() - before < 5
+        assert not link.connected
+
+    def test_stopping_without_having_started_does_nothing(self) -> None:
+        uplink(address(1), SITE).stop()
+
+    def test_stopping_takes_at_most_five_seconds_with_a_frozen_broker(self, own_broker: PrivateMosquitto) -> None:
+        """Messages wait for their answer; loop_stop() would wait with them."""
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            os.kill(own_broker.pid, signal.SIGSTOP)
+            try:
+                for _ in range(100):
+                    link.publish(EVENTS, bytes(60_000))
+                before = time.monotonic()
+                link.stop()
+                assert time.monotonic() - before < 5
+            finally:
+                os.kill(own_broker.pid, signal.SIGCONT)
+
+
+CONNECTS = """
+import sys, time
+from tests.edge_adapters.brokers import address, is_connected, uplink, waits_for
+link = uplink(address(int(sys.argv[1])), sys.argv[2])
+link.start()
+waits_for(link, is_connected)
+print("connected", flush=True)
+time.sleep(60)
+"""
+
+
+class TestLosses:
+    """Brokers come late, die and come back; nothing is kept by anyone but the caller."""
+
+    def test_a_broker_that_comes_late_is_found(self, tmp_path: Path) -> None:
+        port = free_port()
+        with started(uplink(address(port), SITE)) as link:
+            news = waits_for(link, is_disconnected)
+            assert isinstance(news, Disconnected)
+            assert f"127.0.0.1:{port}" in news.reason
+            assert not link.connected
+            with PrivateMosquitto(tmp_path / "late", port):
+                waits_for(link, is_connected)
+                assert link.connected
+                assert link.thread_is_alive()
+
+    def test_a_broker_that_is_killed_is_found_again(self, own_broker: PrivateMosquitto) -> None:
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            own_broker.kill()
+            lost = waits_for(link, is_disconnected)
+            assert isinstance(lost, Disconnected)
+            assert not lost.twin
+            own_broker.start()
+            waits_for(link, is_connected)
+            with listening(own_broker.port, EVENTS.topic) as hub:
+                link.publish(EVENTS, b"after")
+                assert eventually(lambda: hub.payloads() == [b"after"])
+                hub.speak(f"rollcall/1/{SITE}/down/{UNIT}/receipt", b"heard again")
+                waits_for(link, is_arrived)
+
+    def test_a_loss_is_not_blamed_on_what_the_broker_said(self, own_broker: PrivateMosquitto) -> None:
+        """It said nothing: the connection broke."""
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            own_broker.kill()
+            lost = waits_for(link, is_disconnected)
+
+            assert isinstance(lost, Disconnected)
+            assert "the broker says" not in lost.reason
+            assert f"127.0.0.1:{own_broker.port}" in lost.reason
+
+    def test_a_broker_that_shuts_down_says_so(self, own_broker: PrivateMosquitto) -> None:
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            own_broker.stop()
+            lost = waits_for(link, is_disconnected)
+
+            assert isinstance(lost, Disconnected)
+            assert lost.reason
+            assert not lost.twin
+
+    def test_publishing_while_disconnected_is_refused_and_never_sent_later(self, tmp_path: Path) -> None:
+        """paho keeps what it could not send: the outbox would send it again, and every retry would be one more."""
+        port = free_port()
+        with started(uplink(address(port), SITE)) as link:
+            waits_for(link, is_disconnected)
+            for _ in range(3):
+                with pytest.raises(UplinkUnavailable):
+                    link.publish(EVENTS, b"too early")
+            with PrivateMosquitto(tmp_path / "late", port), listening(port, EVENTS.topic) as hub:
+                waits_for(link, is_connected)
+                link.publish(EVENTS, b"now")
+
+                assert eventually(lambda: bool(hub.messages))
+                assert hub.payloads() == [b"now"]
+
+    def test_what_was_in_flight_when_the_broker_died_is_not_sent_again(self, own_broker: PrivateMosquitto) -> None:
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            os.kill(own_broker.pid, signal.SIGSTOP)
+            for number in range(30):
+                link.publish(EVENTS, b"unanswered %d" % number)
+            os.kill(own_broker.pid, signal.SIGKILL)
+            own_broker.kill()
+            waits_for(link, is_disconnected)
+            own_broker.start()
+            with listening(own_broker.port, EVENTS.topic) as hub:
+                waits_for(link, is_connected)
+                link.publish(EVENTS, b"from the outbox")
+
+                assert eventually(lambda: b"from the outbox" in hub.payloads())
+                assert hub.payloads() == [b"from the outbox"]
+
+    def test_a_send_into_a_connection_that_breaks_at_that_moment_is_forgotten_too(
+        self, own_broker: PrivateMosquitto, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the question whether there is a connection and the sending it may break; held here for good."""
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            own_broker.kill()
+            waits_for(link, is_disconnected)
+            with monkeypatch.context() as patch:
+                patch.setattr(MqttUplink, "connected", True)
+                for _ in range(25):
+                    with pytest.raises(UplinkUnavailable):
+                        link.publish(EVENTS, b"lost")
+            own_broker.start()
+            with listening(own_broker.port, EVENTS.topic) as hub:
+                waits_for(link, is_connected)
+                for number in range(40):
+                    link.publish(EVENTS, b"%d" % number)
+
+                assert eventually(lambda: len(hub.messages) >= 40)
+                assert hub.payloads() == [b"%d" % number for number in range(40)]
+
+    def test_a_frozen_broker_is_noticed(self, own_broker: PrivateMosquitto) -> None:
+        with started(uplink(address(own_broker.port, keepalive_s=1), SITE)) as link:
+            waits_for(link, is_connected)
+            os.kill(own_broker.pid, signal.SIGSTOP)
+            try:
+                waits_for(link, is_disconnected)
+                assert not link.connected
+            finally:
+                os.kill(own_broker.pid, signal.SIGCONT)
+
+
+class TestRefusals:
+    """What a person has to put right is said in words."""
+
+    @pytest.fixture
+    def locked(self, tmp_path: Path) -> Iterator[PrivateMosquitto]:
+        passwords = tmp_path / "passwords"
+        passwords.write_text(password_file_line("unit", "right") + "\n")
+        passwords.chmod(0o600)
+        lines = (f"password_file {passwords}",)
+        with PrivateMosquitto(tmp_path / "locked", settings=MosquittoSettings(False, False, None, lines)) as server:
+            yield server
+
+    @pytest.mark.parametrize(("username", "password"), [("unit", "wrong"), ("nobody", "right"), (None, None)])
+    @pytest.mark.server
+    def test_a_wrong_password_is_named_with_the_settings_to_look_at(
+        self, locked: PrivateMosquitto, username: str | None, password: str | None
+    ) -> None:
+        where = BrokerAddress("127.0.0.1", locked.port, UNIT, 30, username, password)
+        with started(uplink(where, SITE)) as link:
+            refused = waits_for(link, is_disconnected)
+
+            assert isinstance(refused, Disconnected)
+            assert "broker.password_file" in refused.reason
+            assert not refused.twin
+            assert not link.connected
+            if password:
+                assert password not in refused.reason
+
+    @pytest.mark.server
+    def test_a_refusal_is_the_last_word_and_not_that_the_connection_broke(self, locked: PrivateMosquitto) -> None:
+        """The end of the refused connection is no news; it would replace the sentence that tells what to do."""
+        where = BrokerAddress("127.0.0.1", locked.port, UNIT, 30, "unit", "wrong")
+        with started(uplink(where, SITE)) as link:
+            told: list[object] = []
+            assert eventually(lambda: told.extend(taken(link)) is not None or len(told) >= 3)
+
+            assert {type(news) for news in told} == {Disconnected}
+            assert len(set(told)) == 1
+
+    @pytest.mark.server
+    def test_the_right_password_is_let_in(self, locked: PrivateMosquitto) -> None:
+        with started(uplink(BrokerAddress("127.0.0.1", locked.port, UNIT, 30, "unit", "right"), SITE)) as link:
+            waits_for(link, is_connected)
+
+    def test_a_copied_card_is_recognised_and_does_not_fight_for_the_connection(
+        self, own_broker: PrivateMosquitto
+    ) -> None:
+        """Two units with one id throw each other out; paho alone would come back every second, for ever.
+
+        Mosquitto 2.0 does not say why it cuts a connection: it shows in connections that never last.
+        """
+
+        def connections() -> int:
+            return own_broker.log.read_text().count(f"as {UNIT}")
+
+        found: list[Disconnected] = []
+
+        def twin_is_told() -> bool:
+            found.extend(news for news in taken(first) + taken(second) if isinstance(news, Disconnected) and news.twin)
+            return bool(found)
+
+        with started(uplink(address(own_broker.port), SITE)) as first, started(
+            uplink(address(own_broker.port), SITE)
+        ) as second:
+            assert eventually(twin_is_told, timeout_s=30)
+            assert "copied" in found[0].reason
+            assert eventually(lambda: first.connected or second.connected)
+            before = connections()
+
+            assert not eventually(lambda: connections() > before + 1, timeout_s=4)
+            assert before < 12
+
+    def test_a_twin_that_the_broker_names_is_told_at_once(self) -> None:
+        """Newer brokers say it: DISCONNECT with reason "session taken over"."""
+        with AnswersThenSays(b"\xe0\x02\x8e\x00") as server, started(uplink(address(server.port), SITE)) as link:
+            lost = waits_for(link, is_disconnected)
+
+            assert isinstance(lost, Disconnected)
+            assert lost.twin
+            assert "copied" in lost.reason
+            assert not eventually(lambda: server.connections > 1, timeout_s=3)
+
+    def test_a_broker_that_ends_the_connection_is_quoted(self) -> None:
+        with AnswersThenSays(b"\xe0\x02\x8b\x00") as server, started(uplink(address(server.port), SITE)) as link:
+            lost = waits_for(link, is_disconnected)
+
+            assert lost == Disconnected("the broker is being shut down")
+
+    def test_being_forbidden_to_listen_is_told(self) -> None:
+        """Otherwise the unit seems connected, and no hub ever answers."""
+        with AnswersThenSays(b"", suback=0x87) as server, started(uplink(address(server.port), SITE)) as link:
+            lost = waits_for(link, is_disconnected)
+
+            assert isinstance(lost, Disconnected)
+            assert "listen" in lost.reason
+
+    def test_after_the_twin_is_gone_a_usual_loss_is_mended_as_quickly_as_before(
+        self, own_broker: PrivateMosquitto
+    ) -> None:
+        link = MqttUplink(
+            address(own_broker.port),
+            topics.unit_filter(SITE, UNIT),
+            will=(status_of(SITE), WILL),
+            first_retry_s=1,
+            twin_retry_s=1,
+        )
+        with started(link):
+            waits_for(link, is_connected)
+            with started(uplink(address(own_broker.port), SITE)):
+                waits_for(link, is_disconnected)
+            waits_for(link, is_connected)
+            own_broker.kill()
+            waits_for(link, is_disconnected)
+            own_broker.start()
+            waits_for(link, is_connected)
+
+    @pytest.mark.server
+    def test_a_message_larger_than_the_broker_takes_is_not_sent_at_all(self, tmp_path: Path) -> None:
+        """The broker says at the start how much it takes; each try would cost the connection."""
+        settings = MosquittoSettings(max_packet_size=20_000)
+        with (
+            PrivateMosquitto(tmp_path / "small", settings=settings) as small,
+            listening(small.port, f"rollcall/1/{SITE}/up/#") as hub,
+            started(uplink(address(small.port), SITE)) as link,
+        ):
+            told = waits_for(link, is_disconnected)
+            assert isinstance(told, Disconnected)
+            assert "max_packet_size" in told.reason
+            with pytest.raises(UplinkUnavailable, match="too large"):
+                link.publish(EVENTS, bytes(50_000))
+            link.publish(EVENTS, b"small")
+
+            assert eventually(lambda: hub.payloads() == [b"small"])
+            assert link.connected
+
+    @pytest.mark.server
+    def test_a_message_that_costs_the_connection_is_not_sent_again_and_again(self, tmp_path: Path) -> None:
+        """A broker that does not name its limit: paho would send the message first after each connect, for ever."""
+        settings = MosquittoSettings(extra_lines=("message_size_limit 20000",))
+        with (
+            PrivateMosquitto(tmp_path / "small", settings=settings) as small,
+            listening(small.port, f"rollcall/1/{SITE}/up/#") as hub,
+            started(uplink(address(small.port), SITE)) as link,
+        ):
+            waits_for(link, is_connected)
+            link.publish(EVENTS, bytes(50_000))
+            link.publish(EVENTS, b"behind it")
+            waits_for(link, is_disconnected)
+            waits_for(link, is_connected)
+            link.publish(EVENTS, b"small")
+
+            assert eventually(lambda: b"small" in hub.payloads())
+            assert not eventually(lambda: not link.connected, timeout_s=2.5)
+
+
+class TestRobustness:
+    def test_a_callback_that_raises_does_not_end_the_connection(
+        self, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """paho's thread would die while is_connected() stays true: a unit that hears nothing and thinks all is well."""
+        site = fresh_site()
+        real = MqttUplink._tell
+        failures = []
+
+        def fails_once(self: MqttUplink, news: object) -> None:
+            if isinstance(news, Arrived) and not failures:
+                failures.append(news)
+                raise RuntimeError("a fault in a callback")
+            real(self, news)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(MqttUplink, "_tell", fails_once)
+        with listening(broker.port, "nothing") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            hub.speak(f"rollcall/1/{site}/down/{UNIT}/receipt", b"1")
+            hub.speak(f"rollcall/1/{site}/down/{UNIT}/receipt", b"2")
+
+            arrived = waits_for(link, is_arrived)
+            assert isinstance(arrived, Arrived)
+            assert arrived.payload == b"2"
+            assert failures
+            assert link.thread_is_alive()
+            assert link.connected
+
+    def test_a_flood_of_messages_is_bounded_and_the_newest_state_of_the_connection_is_still_told(
+        self, own_broker: PrivateMosquitto
+    ) -> None:
+        """Nobody reads the news for a while: memory stays bounded, and a loss is not forgotten behind the flood."""
+        with started(uplink(address(own_broker.port), SITE)) as link:
+            waits_for(link, is_connected)
+            with listening(own_broker.port, "nothing") as hub:
+                for number in range(1200):
+                    hub._client.publish(f"rollcall/1/{SITE}/down/{UNIT}/receipt", b"%d" % number, qos=0)
+                assert eventually(link.news.full)
+            own_broker.kill()
+            assert eventually(lambda: not link.connected)
+            found = taken(link)
+
+            assert len(found) <= 1000
+            assert is_disconnected(found[-1])
+
+    def test_a_topic_that_is_no_text_is_ignored(self, broker: Broker) -> None:
+        site = fresh_site()
+        with listening(broker.port, "nothing") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            hub.speak(f"rollcall/1/{site}/down/{UNIT}/receipt", b"\xff\xfe not text")
+
+            arrived = waits_for(link, is_arrived)
+            assert isinstance(arrived, Arrived)
+            assert arrived.payload == b"\xff\xfe not text"

@@ -1,0 +1,178 @@
+"""A room in which people are painted rectangles: detection and recognition without models, by the same ports.
+
+The blue channel of a rectangle is the person's number, the red one what is wrong with the face.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.coverage import CoverageBook
+from edge.core.frame import Frame
+from edge.core.known import KnownStudents, know, knows_nobody
+from edge.core.presence import PresenceBook
+from edge.core.vision import Eyes, Vision
+from protocol.content import TimetableLesson
+from protocol.events import Event
+from recognition.core.face import Box, ChipGeometry, Face, Image
+from tests.builders import DIMENSIONS, PACK, HubSide, face_of, stamp, student
+from tests.fakes import counting
+
+WIDTH, HEIGHT = 320, 240
+_PLACES = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], dtype=np.float32)
+GEOMETRY = ChipGeometry(32, _PLACES * 32)
+_FLAWS = ("none", "dark", "no_eyes")
+_NOISE = np.random.default_rng(1).integers(60, 190, (32, 32, 3), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in view: who, where, and what is wrong with the face."""
+
+    number: int
+    x: int = 20
+    y: int = 20
+    width: int = 80
+    flaw: Literal["none", "dark", "no_eyes"] = "none"
+
+
+def picture(*people: Person, light: int = 100) -> Image:
+    """Return a picture of these people in a grey room."""
+    image = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    image[:, :, 1] = light
+    for person in people:
+        area = image[person.y : person.y + person.width, person.x : person.x + person.width]
+        area[:] = (person.number, 150 + person.number % 50, _FLAWS.index(person.flaw))
+    return image
+
+
+class PaintedDetector:
+    """`FaceDetector`: finds the rectangles."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def detect(self, image: Image) -> list[Face]:
+        self.calls += 1
+        faces = []
+        for number in np.unique(image[:, :, 0])[1:]:
+            rows, columns = np.nonzero(image[:, :, 0] == number)
+            x, y = int(columns.min()), int(rows.min())
+            width, height = int(columns.max()) - x + 1, int(rows.max()) - y + 1
+            no_eyes = image[rows[0], columns[0], 2] == _FLAWS.index("no_eyes")
+            size = np.array([width, height], dtype=np.float32) * (not no_eyes)
+            faces.append(Face(Box(x, y, width, height), (_PLACES * size + (x, y)).astype(np.float32), 0.99))
+        return faces
+
+
+class PaintedEmbedder:
+    """`FaceEmbedder`: knows the vector of each number."""
+
+    def __init__(self, vectors: Mapping[int, NDArray[np.float32]] | None = None) -> None:
+        self.vectors = dict(vectors or {})
+        self.batches: list[int] = []
+
+    @property
+    def pack_id(self) -> str:
+        return PACK
+
+    @property
+    def dimensions(self) -> int:
+        return DIMENSIONS
+
+    @property
+    def geometry(self) -> ChipGeometry:
+        return GEOMETRY
+
+    def embed(self, chips: Sequence[Image]) -> NDArray[np.float32]:
+        self.batches.append(len(chips))
+        numbers = [int(chip[0, 0, 0]) for chip in chips]
+        return np.stack([self.vectors.get(number, face_of(number)) for number in numbers])
+
+
+def cut_painted(image: Image, face: Face, geometry: ChipGeometry) -> Image:
+    """Cut a chip as `cut_chip` does, and refuse what it refuses; its first pixel says who it is."""
+    if np.ptp(face.landmarks) == 0 or np.allclose(face.landmarks, face.landmarks[0]):
+        raise ValueError("the landmarks are not finite or fall into one point")
+    number, _, flaw = image[int(face.box.centre[1]), int(face.box.centre[0])]
+    chip = np.zeros_like(_NOISE) if flaw == _FLAWS.index("dark") else _NOISE.copy()
+    chip[0, 0] = (number, 0, 0)
+    assert chip.shape[0] == geometry.size_px
+    return chip
+
+
+def known_students(
+    *numbers: int,
+    revision: int = 4,
+    lessons: Sequence[TimetableLesson] = (),
+    look_alikes: Sequence[tuple[int, int]] = (),
+    without_template: Sequence[int] = (),
+    vectors: Mapping[int, NDArray[np.float32]] | None = None,
+) -> KnownStudents:
+    """Return a gallery of these people."""
+    if not numbers and not without_template:
+        return knows_nobody(PACK, DIMENSIONS)
+    hub = HubSide()
+    faces = {number: [(vectors or {}).get(number, face_of(number))] for number in numbers}
+    gallery = hub.gallery(revision, faces, look_alikes=look_alikes, without_template=without_template)
+    blobs = [hub.blob(number, rows) for number, rows in faces.items()]
+    return know(gallery.body, gallery.manifest, blobs, tuple(lessons), DIMENSIONS)
+
+
+@dataclass
+class Room:
+    """A camera's view and the pipeline behind it."""
+
+    known: KnownStudents = field(default_factory=lambda: known_students(1, 2))
+    embedder: PaintedEmbedder = field(default_factory=PaintedEmbedder)
+    detector: PaintedDetector = field(default_factory=PaintedDetector)
+    absence_s: float = 60.0
+    vision: Vision = field(init=False)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        new_id = counting()
+        self.vision = Vision(
+            eyes=Eyes(self.detector, self.embedder, cut_painted, same_person_floor=0.5),
+            book=PresenceBook(new_id, absence_s=self.absence_s),
+            coverage=CoverageBook(new_id),
+            new_id=new_id,
+        )
+
+    def frame(self, at_s: float, *people: Person, scene: int = 0, light: int = 100) -> list[Event]:
+        """Show one frame; return what happened."""
+        frame = Frame(picture(*people, light=light), stamp(at_s), scene)
+        new = self.vision.process(frame, self.known)
+        self.events += new
+        return new
+
+    def watch(self, from_s: float, to_s: float, *people: Person, every_s: float = 0.5) -> list[Event]:
+        """Show people who move a little from frame to frame; return what happened."""
+        new: list[Event] = []
+        for count in range(round((to_s - from_s) / every_s)):
+            moved = [Person(p.number, p.x + count % 2 * 16, p.y, p.width, p.flaw) for p in people]
+            new += self.frame(from_s + count * every_s, *moved)
+        return new
+
+    def finish(self, at_s: float) -> list[Event]:
+        """End it; return what happened."""
+        new = self.vision.finish(stamp(at_s), self.known)
+        self.events += new
+        return new
+
+    def of(self, kind: str) -> list[Event]:
+        """Return the events of a kind so far."""
+        return [event for event in self.events if event.kind == kind]
+
+
+def whom(events: Sequence[Event]) -> list[tuple[str, str]]:
+    """Return (kind, student id) of the events about one student."""
+    return [(event.kind, event.student_id) for event in events if event.kind in ("seen", "left")]
+
+
+def about(kind: str, number: int) -> tuple[str, str]:
+    """Return what `whom` returns for an event about a student."""
+    return kind, student(number)

@@ -1,0 +1,224 @@
+"""From frames to events: who is seen, who is asked about, and who is never named."""
+
+import pytest
+
+from protocol.events import Coverage, Left, Review, Seen
+from tests.builders import lesson, stamp, student, unit_vector
+from tests.edge_core.painted import PaintedEmbedder, Person, Room, about, known_students, whom
+
+STRANGER = 9
+ALIKE = {1: unit_vector(0.0, 1.0), 2: unit_vector(0.0, 1.0, 0.2)}
+
+
+def alike_room(*look_alikes: tuple[int, int]) -> Room:
+    """Two students whom nobody can tell apart by machine."""
+    return Room(known_students(1, 2, vectors=ALIKE, look_alikes=look_alikes), PaintedEmbedder(ALIKE))
+
+
+def test_a_stranger_is_never_seen_and_counted_as_unknown() -> None:
+    room = Room()
+    room.watch(0, 20, Person(STRANGER))
+    room.finish(21)
+    assert whom(room.events) == []
+    assert room.of("review") == []
+    (covered,) = room.of("coverage")
+    assert isinstance(covered, Coverage)
+    assert (covered.tracks, covered.unknown_faces, covered.unusable_faces) == (1, 1, 0)
+
+
+def test_a_student_is_seen_once_and_has_left_after_a_minute_away() -> None:
+    room = Room()
+    room.watch(0, 20, Person(1))
+    room.watch(20, 90, every_s=1.0)
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    opened, closed = room.of("seen")[0], room.of("left")[0]
+    assert isinstance(opened, Seen)
+    assert isinstance(closed, Left)
+    assert (opened.at, opened.gallery_revision) == (stamp(0).at, 4)
+    assert (closed.at, closed.cause) == (stamp(19.5).at, "absence")
+
+
+def test_several_students_are_recognised_at_once_in_one_batch() -> None:
+    room = Room()
+    room.frame(0, Person(1, x=10), Person(2, x=110), Person(STRANGER, x=210))
+    assert room.embedder.batches == [3]
+    assert sorted(whom(room.events)) == [about("seen", 1), about("seen", 2)]
+
+
+def test_still_frames_need_no_detection_and_keep_a_student_present() -> None:
+    room = Room()
+    for tick in range(600):
+        room.frame(tick * 0.2, Person(1))
+    assert whom(room.events) == [about("seen", 1)]
+    assert room.detector.calls == 24
+    assert room.vision.totals.looked_at == 24
+
+
+def test_somebody_who_stands_still_from_the_start_is_looked_at_again() -> None:
+    """Who was refused for a bad moment gets another chance though nothing moved."""
+    room = Room()
+    room.frame(0, Person(1, flaw="dark"))
+    room.watch(0.2, 4.8, Person(1, flaw="dark"), every_s=0.2)
+    assert whom(room.events) == []
+    room.watch(5, 12, Person(1), every_s=0.2)
+    assert whom(room.events) == [about("seen", 1)]
+
+
+def test_a_cut_ends_every_track() -> None:
+    """A recording jumps: whoever stands in the same place now is somebody else."""
+    room = Room()
+    room.frame(0, Person(1))
+    room.frame(0.1, Person(STRANGER), scene=1)
+    room.frame(70, scene=1)
+    assert room.vision.totals.tracks == 2
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    assert room.of("left")[0].at == stamp(0).at
+
+
+def test_a_track_that_passes_to_a_stranger_no_longer_counts_for_the_student() -> None:
+    room = Room()
+    room.watch(0, 10, Person(1))
+    room.watch(10, 90, Person(STRANGER))
+    room.finish(91)
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    assert (room.of("left")[0].at - stamp(10).at).total_seconds() < 2.5
+    assert room.vision.totals.tracks == 2
+    assert (room.vision.totals.present, room.vision.totals.unknown) == (1, 1)
+
+
+def test_a_track_that_passes_from_one_student_to_another_counts_for_both() -> None:
+    room = Room()
+    room.watch(0, 10, Person(1))
+    room.watch(10, 20, Person(2))
+    assert whom(room.events) == [about("seen", 1), about("seen", 2)]
+
+
+def test_look_alikes_are_asked_about_once_a_minute_and_never_marked() -> None:
+    room = alike_room((1, 2))
+    for start_s in range(0, 120, 10):
+        room.watch(start_s, start_s + 5, Person(1))
+        room.watch(start_s + 5, start_s + 10)
+    assert whom(room.events) == []
+    reviews = room.of("review")
+    assert len(reviews) == 2
+    assert isinstance(reviews[0], Review)
+    assert reviews[0].reason == "known_look_alike"
+    assert {candidate.student_id for candidate in reviews[0].candidates} == {student(1), student(2)}
+
+
+def test_faces_that_the_models_cannot_tell_apart_are_asked_about() -> None:
+    room = alike_room()
+    room.watch(0, 5, Person(1))
+    room.watch(5, 10)
+    (review,) = room.of("review")
+    assert isinstance(review, Review)
+    assert review.reason == "look_alike"
+    assert whom(room.events) == []
+
+
+def test_a_question_is_dated_when_the_person_was_last_seen() -> None:
+    """The camera was away for an hour: the question belongs to the lesson in which somebody was there."""
+    room = alike_room((1, 2))
+    room.watch(0, 5, Person(1))
+    room.frame(3600)
+    (review,) = room.of("review")
+    assert review.at == stamp(4.5).at
+
+
+def test_a_question_is_asked_though_the_track_passed_to_somebody_else() -> None:
+    room = alike_room((1, 2))
+    room.watch(0, 5, Person(1))
+    room.watch(5, 15, Person(STRANGER))
+    assert len(room.of("review")) == 1
+
+
+def test_an_erased_student_is_no_longer_seen_in_the_middle_of_a_track() -> None:
+    room = Room()
+    room.watch(0, 10, Person(1))
+    room.known = known_students(2, revision=5)
+    room.watch(10, 80, Person(1))
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    assert room.of("left")[0].at == stamp(9.5).at
+
+
+def test_a_student_whose_template_was_withdrawn_is_no_longer_seen_in_the_middle_of_a_track() -> None:
+    """Still expected in the room, and still on the list of names: but no machine may say so any more."""
+    room = Room()
+    room.watch(0, 10, Person(1))
+    room.known = known_students(2, revision=5, without_template=[1])
+    room.frame(10, Person(1, x=36))
+    room.frame(10.1, Person(1, x=36))
+    room.frame(75)
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    assert room.of("left")[0].at == stamp(9.5).at
+
+
+def test_an_erased_student_is_not_named_in_a_question() -> None:
+    room = alike_room((1, 2))
+    room.watch(0, 5, Person(1))
+    room.known = known_students(2, revision=5, vectors=ALIKE)
+    room.frame(7)
+    assert all(
+        candidate.student_id == student(2)
+        for review in room.of("review")
+        if isinstance(review, Review)
+        for candidate in review.candidates
+    )
+
+
+@pytest.mark.parametrize("person", [Person(1, width=59), Person(1, flaw="dark"), Person(1, flaw="no_eyes")])
+def test_faces_that_are_not_good_enough_are_counted_and_never_compared(person: Person) -> None:
+    room = Room()
+    room.watch(0, 5, person)
+    room.finish(6)
+    assert room.embedder.batches == []
+    assert whom(room.events) == []
+    (covered,) = room.of("coverage")
+    assert isinstance(covered, Coverage)
+    assert (covered.tracks, covered.unknown_faces, covered.unusable_faces) == (1, 0, 1)
+
+
+def test_with_an_empty_gallery_everybody_is_unknown() -> None:
+    room = Room(known_students())
+    room.watch(0, 5, Person(1))
+    room.finish(6)
+    assert whom(room.events) == []
+    assert room.vision.totals.unknown == 1
+
+
+def test_a_sighting_carries_the_lesson_that_runs() -> None:
+    room = Room(known_students(1, lessons=[lesson(1, 0, 30), lesson(2, 30, 60)]))
+    room.watch(20, 40, Person(1))
+    lessons = [event.lesson_id for event in room.events if isinstance(event, Seen)]
+    assert lessons == [lesson(1, 0, 30).lesson_id, lesson(2, 30, 60).lesson_id]
+
+
+def test_finishing_closes_everything_that_is_open() -> None:
+    room = Room()
+    room.watch(0, 5, Person(1, x=10), Person(2, x=150))
+    events = room.finish(5)
+    assert whom(events) == [about("left", 1), about("left", 2)]
+    assert events[-1].kind == "coverage"
+    assert room.finish(6) == []
+
+
+def test_faces_are_not_embedded_more_often_than_they_tell_something_new() -> None:
+    room = Room()
+    room.watch(0, 60, Person(1), every_s=0.1)
+    assert len(room.vision._tracks) == 1
+    assert 30 <= room.vision.totals.embedded <= 36
+
+
+def test_a_frame_from_before_is_a_mistake_of_the_caller() -> None:
+    room = Room()
+    room.frame(10, Person(1))
+    with pytest.raises(ValueError, match="time went back"):
+        room.frame(9, Person(1))
+
+
+def test_vectors_of_strangers_end_with_their_track() -> None:
+    """Nobody without consent is remembered."""
+    room = Room()
+    room.watch(0, 5, Person(STRANGER))
+    room.frame(10)
+    assert room.vision._tracks == {}

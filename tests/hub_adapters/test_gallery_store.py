@@ -1,0 +1,316 @@
+"""Galleries on a real MariaDB: who is in them, what changes them, what a unit has to erase."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, update
+
+from hub.adapters.event_store import MySqlEventStore
+from hub.adapters.gallery_store import ContentCache, GalleryMaking, MySqlGalleryStore, touch_galleries
+from hub.adapters.schema import (
+    consents,
+    erasures,
+    galleries,
+    gallery_members,
+    hub_facts,
+    lessons,
+    rooms,
+    sections,
+    students,
+    templates,
+)
+from hub.core.errors import StoreRefused
+from protocol.content import Applied, GalleryManifest, Head, HeadBody, TemplateBlob, Timetable
+from protocol.sealing import (
+    check_signature,
+    manifest_context,
+    public_key_of,
+    template_context,
+    timetable_context,
+    unseal,
+)
+from tests.hub_adapters.school import DATA_KEY, DIMENSIONS, HUB_KEY, ROOM, SECTION, SIGNING_KEY, ZONE, School, utc
+from tests.hub_core.builders import PACK, UNIT, a_student, an_id
+from tests.hub_loops.fakes import FakeClock
+
+pytestmark = pytest.mark.server
+NOW = utc(5)
+
+
+class Galleries:
+    """A gallery store with what a unit would do on the other side."""
+
+    def __init__(self, school: School) -> None:
+        self.school = school
+        self.clock = FakeClock(NOW)
+        making = GalleryMaking(
+            site="test-site",
+            pack_id=PACK,
+            hub_key=HUB_KEY,
+            signing_key=SIGNING_KEY,
+            points=lambda size: {"gallery_size": size},
+        )
+        self.store = MySqlGalleryStore(school.database, self.clock, making)
+
+    def touch(self) -> None:
+        with self.school.database.transaction() as connection:
+            touch_galleries(connection, NOW)
+
+    def head(self, unit_id: str = UNIT) -> HeadBody:
+        prepared = self.store.head(unit_id)
+        assert prepared is not None
+        head = Head.model_validate_json(prepared.payload)
+        check_signature(public_key_of(SIGNING_KEY), head.body.encode(), head.signature)
+        return HeadBody.model_validate_json(head.body)
+
+    def manifest(self, unit_id: str = UNIT) -> GalleryManifest:
+        sealed = self.store.content(unit_id, "manifest", self.head(unit_id).manifest_hash)
+        assert sealed is not None
+        assert len(sealed) == self.head(unit_id).manifest_bytes
+        return GalleryManifest.model_validate_json(unseal(DATA_KEY, sealed, *manifest_context(unit_id)))
+
+    def prepare(self, unit_id: str = UNIT) -> GalleryManifest:
+        self.store.prepare(unit_id)
+        return self.manifest(unit_id)
+
+    def listed(self, unit_id: str = UNIT) -> set[str]:
+        self.touch()
+        return {entry.student_id for entry in self.prepare(unit_id).entries}
+
+
+@pytest.fixture
+def made(school: School) -> Galleries:
+    school.unit()
+    return Galleries(school)
+
+
+def test_a_unit_gets_each_student_with_a_template_it_alone_can_open(made: Galleries) -> None:
+    student = made.school.student(1)
+    manifest = made.prepare()
+    [entry] = manifest.entries
+    assert (entry.student_id, entry.display_name) == (student, "0001_Student 1")
+    assert entry.template_hash is not None
+    sealed = made.store.content(UNIT, "template", entry.template_hash)
+    assert sealed is not None
+    assert len(sealed) == entry.template_bytes
+    blob = TemplateBlob.model_validate_json(unseal(DATA_KEY, sealed, *template_context(UNIT, student, PACK)))
+    assert (blob.count, blob.dimensions, blob.pack_id) == (1, DIMENSIONS, PACK)
+    assert made.head().operating_points == {"gallery_size": 1}
+
+
+def test_nobody_without_a_consent_in_force_is_ever_listed(made: Galleries) -> None:
+    school = made.school
+    school.student(1, consent=False)
+    for number, changed in (
+        (2, {"withdrawn_at": NOW - timedelta(days=1)}),
+        (3, {"expires_at": NOW}),
+        (4, {"given_at": NOW + timedelta(days=1)}),
+    ):
+        school.consent(school.student(number, consent=False), **changed)
+    welcome = school.student(5)
+    again = school.student(6, consent=False)
+    school.consent(again, withdrawn_at=NOW - timedelta(days=2))
+    school.consent(again, given_at=NOW - timedelta(days=1))
+    assert made.listed() == {welcome, again}
+
+
+def test_a_student_without_a_template_of_this_pack_is_listed_by_name_only(made: Galleries) -> None:
+    student = made.school.student(1, enrolled=False)
+    made.school.template(student, pack_id="other-1")
+    [entry] = made.prepare().entries
+    assert entry.template_hash is None
+    assert made.head().operating_points == {"gallery_size": 0}
+
+
+def test_only_students_with_a_lesson_in_the_room_this_term_are_listed(made: Galleries) -> None:
+    school = made.school
+    near, far = an_id(71), an_id(72)
+    for section, name in ((near, "near"), (far, "far")):
+        school.put(sections, id=section, name=name)
+    here = school.student(1)
+    soon = school.student(2, section=near)
+    school.student(3, section=far)
+    school.student(4, section=None)
+    assert made.listed() == {a_student(number) for number in (1, 2, 3, 4)}
+    school.lesson(NOW - timedelta(days=3))
+    school.lesson(NOW + timedelta(days=119), section=near)
+    school.lesson(NOW + timedelta(days=121), section=far)
+    school.lesson(NOW - timedelta(days=15), section=far)
+    assert made.listed() == {here, soon}
+
+
+def test_a_revision_is_prepared_once_and_then_left_alone(made: Galleries) -> None:
+    made.school.student(1)
+    made.prepare()
+    before = made.school.rows(galleries)
+    made.prepare()
+    assert made.school.rows(galleries) == before
+    assert before[0]["revision"] == before[0]["prepared_revision"] == 1
+
+
+def test_equal_content_keeps_its_hash_so_that_a_unit_fetches_it_once(made: Galleries) -> None:
+    made.school.student(1)
+    first = made.prepare().entries[0].template_hash
+    made.school.student(2)
+    made.touch()
+    second = made.prepare()
+    assert second.revision == 2
+    assert first in {entry.template_hash for entry in second.entries}
+
+
+def test_whoever_drops_out_has_to_be_erased_and_the_unit_confirms_it(made: Galleries) -> None:
+    school = made.school
+    leaver, stayer = school.student(1), school.student(2)
+    made.prepare()
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).where(consents.c.student_id == leaver).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    assert [entry.student_id for entry in made.prepare().entries] == [stayer]
+    [row] = school.rows(erasures)
+    assert (row["student_id"], row["unit_id"], row["revision"], row["confirmed_at"]) == (leaver, UNIT, 2, None)
+    events = MySqlEventStore(school.database, ZONE)
+    events.confirm_gallery(UNIT, Applied(revision=1, at=NOW), NOW)
+    assert school.rows(erasures)[0]["confirmed_at"] is None
+    events.confirm_gallery(UNIT, Applied(revision=2, erased=(leaver,), at=NOW), NOW)
+    assert school.rows(erasures)[0]["confirmed_at"] == NOW
+    assert school.rows(galleries)[0]["confirmed_revision"] == 2
+
+
+def test_a_revision_the_hub_never_made_confirms_no_erasure(made: Galleries) -> None:
+    leaver = made.school.student(1)
+    made.prepare()
+    with made.school.database.transaction() as connection:
+        connection.execute(delete(templates).where(templates.c.student_id == leaver))
+        connection.execute(delete(consents).where(consents.c.student_id == leaver))
+        connection.execute(delete(students).where(students.c.id == leaver))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    MySqlEventStore(made.school.database, ZONE).confirm_gallery(UNIT, Applied(revision=99, at=NOW), NOW)
+    assert made.school.rows(erasures)[0]["confirmed_at"] is None
+
+
+def test_who_is_listed_again_before_the_unit_knew_needs_no_receipt(made: Galleries) -> None:
+    school = made.school
+    student = school.student(1)
+    made.prepare()
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    assert len(school.rows(erasures)) == 1
+    school.consent(student)
+    made.touch()
+    made.prepare()
+    assert school.rows(erasures) == []
+    spans = [(row["from_revision"], row["until_revision"]) for row in school.rows(gallery_members)]
+    assert sorted(spans, key=str) == [(1, 2), (3, None)]
+
+
+def test_a_template_is_not_served_once_its_student_has_dropped_out(made: Galleries) -> None:
+    school = made.school
+    student = school.student(1)
+    template_hash = made.prepare().entries[0].template_hash
+    assert template_hash is not None
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).where(consents.c.student_id == student).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    assert made.store.content(UNIT, "template", template_hash) is None
+
+
+def test_content_is_made_anew_after_a_restart(made: Galleries) -> None:
+    made.school.student(1)
+    template_hash = made.prepare().entries[0].template_hash
+    assert template_hash is not None
+    first = made.store.content(UNIT, "template", template_hash)
+    assert Galleries(made.school).store.content(UNIT, "template", template_hash) == first
+
+
+def test_one_unit_is_not_given_what_was_sealed_for_another(made: Galleries) -> None:
+    made.school.student(1)
+    other = made.school.unit(an_id(601), label="door-13")
+    template_hash = made.prepare().entries[0].template_hash
+    assert template_hash is not None
+    assert made.store.content(other, "template", template_hash) is None
+    assert made.store.content(other, "manifest", made.head().manifest_hash) is None
+
+
+def test_a_consent_that_runs_out_by_itself_asks_for_a_new_revision(made: Galleries) -> None:
+    school = made.school
+    school.consent(school.student(1, consent=False), expires_at=NOW + timedelta(days=1))
+    made.prepare()
+    made.clock.move(timedelta(days=2))
+    made.store.prepare(UNIT)
+    [state] = made.store.states()
+    assert (state.revision, state.prepared_revision) == (2, 1)
+    assert made.prepare().entries == ()
+
+
+def test_the_timetable_moves_on_without_a_new_revision(made: Galleries) -> None:
+    lesson = made.school.lesson(NOW + timedelta(days=20))
+    made.prepare()
+    first = made.head()
+    made.clock.move(timedelta(days=10))
+    made.store.prepare(UNIT)
+    second = made.head()
+    assert (second.revision, second.manifest_hash) == (first.revision, first.manifest_hash)
+    assert second.timetable_hash is not None
+    sealed = made.store.content(UNIT, "timetable", second.timetable_hash)
+    assert sealed is not None
+    timetable = Timetable.model_validate_json(unseal(DATA_KEY, sealed, *timetable_context(UNIT)))
+    assert [one.lesson_id for one in timetable.lessons] == [lesson]
+    assert first.timetable_hash != second.timetable_hash
+
+
+def test_a_timetable_of_hundreds_of_lessons_still_fits_one_part(made: Galleries) -> None:
+    with made.school.database.transaction() as connection:
+        connection.execute(
+            lessons.insert(),
+            [
+                {
+                    "id": an_id(10_000 + number),
+                    "room_id": ROOM,
+                    "section_id": SECTION,
+                    "label": "x" * 100,
+                    "starts_at": NOW + timedelta(minutes=10 * number),
+                    "ends_at": NOW + timedelta(minutes=10 * number + 5),
+                }
+                for number in range(1000)
+            ],
+        )
+    made.prepare()
+    assert (made.head().timetable_bytes or 0) <= 64 * 1024
+
+
+def test_touching_one_room_leaves_the_others_alone(made: Galleries) -> None:
+    made.school.put(rooms, id=an_id(5), name="13")
+    other = made.school.unit(an_id(602), label="door-13", room=an_id(5))
+    with made.school.database.transaction() as connection:
+        touch_galleries(connection, NOW, room_id=ROOM)
+    assert {state.unit_id: state.revision for state in made.store.states()} == {UNIT: 2, other: 1}
+
+
+def test_look_alikes_that_are_both_there_are_named(made: Galleries) -> None:
+    pair = sorted([made.school.student(1), made.school.student(2)])
+    made.school.put(hub_facts, name="look_alikes", value=json.dumps([pair, [pair[0], an_id(9)]]), changed_at=NOW)
+    assert made.prepare().look_alikes == (tuple(pair),)
+
+
+def test_another_hub_key_is_refused_with_a_hint(made: Galleries) -> None:
+    made.school.student(1)
+    making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda _: {})
+    with pytest.raises(StoreRefused) as caught:
+        MySqlGalleryStore(made.school.database, made.clock, making).prepare(UNIT)
+    assert "hub_key_file" in caught.value.hint
+
+
+def test_the_cache_is_bounded_and_forgets_what_was_not_used() -> None:
+    cache = ContentCache(most_bytes=10)
+    cache.put("u", "a", b"12345")
+    cache.put("u", "b", b"12345")
+    cache.get("u", "a")
+    cache.put("u", "c", b"1")
+    assert (cache.get("u", "a"), cache.get("u", "b"), cache.get("u", "c")) == (b"12345", None, b"1")
+    cache.forget("u")
+    assert cache.get("u", "a") is None

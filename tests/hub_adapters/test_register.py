@@ -1,0 +1,237 @@
+"""The register on a real MariaDB: from events to rows, again and again with the same result."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from hub.adapters.attendance_store import mark_dirty
+from hub.adapters.event_store import MySqlEventStore
+from hub.adapters.register_deriving import MySqlRegisterStore
+from hub.adapters.schema import attendance, dirty_students, gallery_members, lessons, students
+from hub.core.attendance import Rules, SchoolDays
+from tests.hub_adapters.school import ZONE, School, utc
+from tests.hub_core.builders import START, UNIT, a_batch, a_coverage, a_left, a_mark, an_anchor, an_event, an_id
+
+pytestmark = pytest.mark.server
+RULES = Rules(early=timedelta(minutes=10), late_after=timedelta(minutes=10), covered_share=0.9)
+
+
+class Register:
+    """A school whose unit has the templates of revision 1, with stores around it."""
+
+    def __init__(self, school: School) -> None:
+        self.school = school
+        self.events = MySqlEventStore(school.database, ZONE)
+        self.store = MySqlRegisterStore(school.database, SchoolDays(ZONE, time(7), time(18)), RULES)
+        self._batch = 0
+
+    def take(self, *events: dict[str, Any], at: datetime = START) -> None:
+        self._batch += 1
+        self.events.take([a_batch(list(events), number=self._batch, at=at)])
+
+    def has_template(self, student_id: str, since: int = 1, until: int | None = None) -> None:
+        self.school.put(gallery_members, unit_id=UNIT, student_id=student_id, from_revision=since, until_revision=until)
+
+    def rows(self, now: datetime) -> dict[str, tuple[str, str]]:
+        """Derive everything; return status and rule by student and occasion's first word."""
+        self.store.mark_ended_lessons(now)
+        while self.store.derive(now, 50):
+            pass
+        return {row["student_id"]: (row["status"], row["rule"]) for row in self.school.rows(attendance)}
+
+
+@pytest.fixture
+def register(school: School) -> Register:
+    school.unit()
+    return Register(school)
+
+
+def test_a_student_is_present_as_soon_as_seen_and_the_mark_is_gone(register: Register) -> None:
+    student = register.school.student(1)
+    lesson = register.school.lesson(utc(6))
+    register.take(an_event(1, student_id=student, at=utc(6, 1)))
+    assert register.rows(utc(6, 2)) == {student: ("Present", "seen")}
+    [row] = register.school.rows(attendance)
+    assert (row["lesson_id"], row["timestamp"], row["unit_id"]) == (lesson, utc(6, 1), UNIT)
+    assert (row["method"], row["day"].isoformat()) == ("Face Recognition", "2026-09-01")
+    assert register.school.rows(dirty_students) == []
+
+
+def test_late_and_last_seen_come_from_the_whole_interval(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    opened = an_event(1, student_id=student, at=utc(6, 20))
+    register.take(opened, a_left(2, opened["event_id"], student, utc(6, 40)))
+    assert register.rows(utc(6, 50)) == {student: ("Late", "seen_late")}
+    assert register.school.rows(attendance)[0]["last_seen_at"] == utc(6, 40)
+
+
+def test_who_came_before_the_early_window_and_stayed_is_present(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    opened = an_event(1, student_id=student, at=utc(5, 30))
+    register.take(opened)
+    assert register.rows(utc(6, 5)) == {}
+    register.take(a_left(2, opened["event_id"], student, utc(6, 15)))
+    assert register.rows(utc(6, 20)) == {student: ("Present", "seen")}
+
+
+def test_unseen_students_are_written_when_the_lesson_has_ended(register: Register) -> None:
+    known, stranger, none = (register.school.student(number) for number in (1, 2, 3))
+    register.has_template(known)
+    register.has_template(stranger, since=2)
+    register.school.lesson(utc(6))
+    register.take(a_coverage(1, utc(6), utc(6, 45)))
+    assert register.rows(utc(6, 44)) == {}
+    assert register.rows(utc(6, 46)) == {
+        known: ("Not seen", "not_seen"),
+        stranger: ("Not observed", "not_able"),
+        none: ("Not observed", "not_able"),
+    }
+
+
+def test_coverage_that_arrives_days_later_changes_not_observed_to_not_seen(register: Register) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(6))
+    assert register.rows(utc(7)) == {student: ("Not observed", "not_watched")}
+    register.take(a_coverage(1, utc(6), utc(6, 45)), at=utc(7, day=4))
+    assert register.rows(utc(7, day=4)) == {student: ("Not seen", "not_seen")}
+
+
+def test_a_gap_in_the_stream_may_hide_a_sighting_so_nobody_is_not_seen(register: Register) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(6))
+    register.take(a_coverage(2, utc(6), utc(6, 45)), at=utc(7))
+    assert register.rows(utc(7)) == {student: ("Not observed", "not_able")}
+    register.take(an_event(1, student_id=an_id(99), at=utc(6, 1)), at=utc(7, 1))
+    assert register.rows(utc(7, 2)) == {student: ("Not seen", "not_seen")}
+
+
+def test_a_template_withdrawn_before_the_lesson_makes_the_unit_unable(register: Register) -> None:
+    student = register.school.student(1)
+    register.has_template(student, since=1, until=2)
+    register.school.lesson(utc(6))
+    register.take(a_coverage(1, utc(6), utc(6, 45), gallery_revision=2))
+    assert register.rows(utc(7)) == {student: ("Not observed", "not_able")}
+
+
+def test_a_mark_at_the_unit_wins_and_names_its_note(register: Register) -> None:
+    student = register.school.student(1)
+    lesson = register.school.lesson(utc(6))
+    register.take(
+        an_event(1, student_id=student, at=utc(6, 1)),
+        a_mark(2, student, "excused", utc(9), lesson_id=lesson, note="dentist"),
+    )
+    assert register.rows(utc(10)) == {student: ("Excused", "mark")}
+    row = register.school.rows(attendance)[0]
+    assert (row["method"], row["notes"], row["last_seen_at"]) == ("Manual", "dentist", utc(6, 1))
+
+
+def test_an_event_with_an_unknown_time_marks_nobody_until_it_is_dated(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    wrong = an_event(1, student_id=student, at=utc(6, 1, day=2), clock="unsynced", boottime_ns=60 * 10**9)
+    register.take(wrong)
+    assert register.rows(utc(7)) == {student: ("Not observed", "not_watched")}
+    register.take(an_anchor(2, utc(6, 30), 27 * 60 * 10**9 + 60 * 10**9))
+    assert register.rows(utc(7, 1)) == {student: ("Present", "seen")}
+
+
+def test_without_lessons_there_is_one_row_a_day_and_a_lesson_replaces_it(register: Register) -> None:
+    student = register.school.student(1)
+    register.take(an_event(1, student_id=student, at=utc(6, 1)), an_event(2, student_id=student, at=utc(9)))
+    assert register.rows(utc(10)) == {student: ("Present", "day")}
+    register.school.lesson(utc(6))
+    with register.school.database.transaction() as connection:
+        mark_dirty(connection, [student], [utc(6).date()])
+    assert register.rows(utc(10)) == {student: ("Present", "seen")}
+    assert len(register.school.rows(attendance)) == 1
+
+
+def test_a_lesson_over_midnight_belongs_to_the_day_it_starts_on(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(21, 30), minutes=120)
+    register.take(an_event(1, student_id=student, at=utc(22, 10)))
+    assert register.rows(utc(23)) == {student: ("Late", "seen_late")}
+    assert register.school.rows(attendance)[0]["day"].isoformat() == "2026-09-01"
+
+
+def test_a_student_the_hub_does_not_know_derives_nothing(register: Register) -> None:
+    register.school.lesson(utc(6))
+    register.take(an_event(1, student_id=an_id(12345), at=utc(6, 1)))
+    assert register.rows(utc(7)) == {}
+    assert register.school.rows(dirty_students) == []
+
+
+def test_the_register_can_be_deleted_and_derived_again_with_the_same_rows(register: Register) -> None:
+    register.school.lesson(utc(6))
+    register.school.lesson(utc(8))
+    everybody = [register.school.student(number) for number in range(1, 9)]
+    for student in everybody[:6]:
+        register.has_template(student)
+    events = [an_event(seq, student_id=everybody[seq % 5], at=utc(6 + seq % 3, seq % 60)) for seq in range(1, 40)]
+    register.take(*events, a_coverage(40, utc(6), utc(6, 45)), a_mark(41, everybody[7], "late", utc(8, 5)))
+    register.rows(utc(12))
+    first = register.school.rows(attendance)
+    assert len(first) == 16
+    with register.school.database.transaction() as connection:
+        connection.execute(delete(attendance))
+        mark_dirty(connection, everybody, [utc(6).date()])
+    register.rows(utc(15))
+    assert register.school.rows(attendance) == first
+
+
+def test_a_change_during_a_derivation_keeps_its_mark(register: Register) -> None:
+    student = register.school.student(1)
+    day = utc(6).date()
+    with register.school.database.transaction() as connection:
+        mark_dirty(connection, [student], [day])
+    with register.school.database.transaction() as connection:
+        register.store._derive(connection, utc(7), 10)
+        connection.rollback()
+    with register.school.database.transaction() as connection:
+        mark_dirty(connection, [student], [day])
+        read = connection.execute(select(dirty_students.c.mark)).scalar_one()
+    assert read == 2
+
+
+def test_a_lesson_that_is_deleted_takes_its_rows_along(register: Register) -> None:
+    student = register.school.student(1)
+    lesson = register.school.lesson(utc(6))
+    register.take(an_event(1, student_id=student, at=utc(6, 1)))
+    register.rows(utc(7))
+    with register.school.database.transaction() as connection:
+        connection.execute(delete(attendance).where(attendance.c.lesson_id == lesson))
+        connection.execute(delete(lessons).where(lessons.c.id == lesson))
+        mark_dirty(connection, [student], [utc(6).date()])
+    assert register.rows(utc(7)) == {student: ("Present", "day")}
+
+
+def test_a_student_who_changes_section_is_derived_for_the_new_one(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    register.rows(utc(7))
+    with register.school.database.transaction() as connection:
+        connection.execute(update(students).values(section_id=None))
+        mark_dirty(connection, [student], [utc(6).date()])
+    assert register.rows(utc(7)) == {}
+
+
+def test_lessons_that_ended_are_found_once(register: Register) -> None:
+    register.school.student(1)
+    register.school.lesson(utc(6))
+    assert register.store.mark_ended_lessons(utc(6, 40)) == 0
+    assert register.store.mark_ended_lessons(utc(6, 46)) == 1
+    assert register.store.mark_ended_lessons(utc(6, 47)) == 0
+
+
+def test_a_lot_of_marks_is_derived_in_bounded_pieces(register: Register) -> None:
+    with register.school.database.transaction() as connection:
+        connection.execute(
+            insert(dirty_students), [{"student_id": an_id(n), "day": utc(6).date(), "mark": 1} for n in range(120)]
+        )
+    assert [register.store.derive(utc(7), 50) for _ in range(4)] == [50, 50, 20, 0]

@@ -1,0 +1,227 @@
+"""The rules of the register, one sentence each, and what must hold for any day."""
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.core.attendance import Entry, Interval, Lesson, MarkMade, Rules, SchoolDays, StudentsDay, Watch, entries
+from tests.hub_core.builders import START
+
+DAY = date(2026, 9, 1)
+RULES = Rules(early=timedelta(minutes=10), late_after=timedelta(minutes=10), covered_share=0.9)
+DAYS = SchoolDays(
+    ZoneInfo("Europe/Berlin"),
+    datetime(2026, 1, 1, 7).time(),  # noqa: DTZ001 (only its time of day)
+    datetime(2026, 1, 1, 18).time(),  # noqa: DTZ001
+)
+LATER = START + timedelta(days=1)
+ROOM, OTHER_ROOM = "room", "other room"
+
+
+def at(minutes: float) -> datetime:
+    """Minutes after the start of the day's first lesson."""
+    return START + timedelta(minutes=minutes)
+
+
+def a_lesson(start: float = 0, end: float = 45, name: str = "one", room: str = ROOM) -> Lesson:
+    return Lesson(name, room, DAY, at(start), at(end))
+
+
+def seen(start: float, end: float | None = None, room: str = ROOM) -> Interval:
+    return Interval("unit", room, at(start), at(start if end is None else end))
+
+
+def marked(
+    status: str, minutes: float, lesson_id: str | None = None, room: str = ROOM, order: tuple[str, int] = ("e", 1)
+) -> MarkMade:
+    return MarkMade("unit", room, at(minutes), status, lesson_id, "note", order)
+
+
+def watched(since: float, until: float, *, able: bool = True, share: float = 1.0, unit: str = "unit") -> Watch:
+    return Watch(unit, ROOM, at(since), at(until), (until - since) * 60 * share, able)
+
+
+def a_day(
+    *intervals: Interval,
+    lessons: tuple[Lesson, ...] | None = None,
+    marks: tuple[MarkMade, ...] = (),
+    watches: tuple[Watch, ...] = (),
+) -> StudentsDay:
+    return StudentsDay((a_lesson(),) if lessons is None else lessons, DAYS.window(DAY), intervals, marks, watches)
+
+
+def only(facts: StudentsDay, now: datetime = LATER) -> Entry:
+    [entry] = entries(facts, RULES, now)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("interval", "status", "first_seen"),
+    [
+        (seen(0), "Present", 0),
+        (seen(-10), "Present", -10),
+        (seen(-30, -10), "Present", -10),
+        (seen(-30, 20), "Present", -10),
+        (seen(10), "Present", 10),
+        (seen(10.1), "Late", 10.1),
+        (seen(44.9), "Late", 44.9),
+    ],
+)
+def test_the_first_sighting_decides(interval: Interval, status: str, first_seen: float) -> None:
+    entry = only(a_day(interval))
+    assert (entry.status, entry.method, entry.timestamp) == (status, "Face Recognition", at(first_seen))
+
+
+@pytest.mark.parametrize("interval", [seen(-11), seen(-30, -10.1), seen(45), seen(60), seen(5, room=OTHER_ROOM)])
+def test_who_is_seen_before_after_or_elsewhere_is_not_marked(interval: Interval) -> None:
+    assert only(a_day(interval)).status == "Not observed"
+
+
+def test_nothing_is_written_about_somebody_unseen_while_the_lesson_runs() -> None:
+    assert entries(a_day(watches=(watched(0, 44),)), RULES, at(44)) == []
+
+
+def test_present_is_written_while_the_lesson_runs() -> None:
+    assert only(a_day(seen(1)), now=at(2)).status == "Present"
+
+
+def test_who_sat_in_the_lesson_before_is_not_early_for_the_next_one() -> None:
+    lessons = (a_lesson(0, 45, "one"), a_lesson(45, 90, "two"))
+    first, second = entries(a_day(seen(0, 44), lessons=lessons), RULES, LATER)
+    assert (first.status, second.status) == ("Present", "Not observed")
+
+
+@pytest.mark.parametrize(
+    ("watches", "status", "rule"),
+    [
+        ((), "Not observed", "not_watched"),
+        ((watched(0, 45),), "Not seen", "not_seen"),
+        ((watched(-5, 50),), "Not seen", "not_seen"),
+        ((watched(0, 20), watched(20, 45)), "Not seen", "not_seen"),
+        ((watched(0, 20), watched(10, 30)), "Not observed", "not_watched"),
+        ((watched(0, 45, share=0.5),), "Not observed", "not_watched"),
+        ((watched(0, 45, able=False),), "Not observed", "not_able"),
+        ((watched(0, 22, unit="a"), watched(22, 45, unit="b")), "Not observed", "not_watched"),
+        ((watched(5, 45),), "Not observed", "not_watched"),
+        ((watched(0, 20), watched(0, 20), watched(0, 20)), "Not observed", "not_watched"),
+    ],
+)
+def test_not_seen_is_said_only_of_a_lesson_that_was_watched_by_a_unit_able_to_see(
+    watches: tuple[Watch, ...], status: str, rule: str
+) -> None:
+    entry = only(a_day(watches=watches))
+    assert (entry.status, entry.rule, entry.timestamp) == (status, rule, START)
+
+
+@pytest.mark.parametrize(
+    ("mark", "status"), [("present", "Present"), ("late", "Late"), ("excused", "Excused"), ("absent", "Absent")]
+)
+def test_a_persons_mark_wins(mark: str, status: str) -> None:
+    entry = only(a_day(seen(0), marks=(marked(mark, 20),)))
+    assert (entry.status, entry.method, entry.rule, entry.notes) == (status, "Manual", "mark", "note")
+
+
+def test_the_last_mark_wins_and_ties_are_broken_by_the_order_of_the_stream() -> None:
+    marks = (marked("absent", 20, order=("e", 2)), marked("present", 5), marked("late", 20, order=("e", 1)))
+    assert only(a_day(marks=marks)).status == "Absent"
+
+
+def test_a_mark_for_a_lesson_counts_whenever_and_wherever_it_was_made() -> None:
+    assert only(a_day(marks=(marked("excused", 600, "one", OTHER_ROOM),))).status == "Excused"
+
+
+def test_a_mark_without_a_lesson_counts_in_its_room_and_time() -> None:
+    lessons = (a_lesson(0, 45, "one"), a_lesson(60, 90, "two"))
+    first, second = entries(a_day(lessons=lessons, marks=(marked("late", 65),)), RULES, LATER)
+    assert (first.status, second.status) == ("Not observed", "Late")
+    assert only(a_day(marks=(marked("late", 5, room=OTHER_ROOM),))).status == "Not observed"
+
+
+def test_a_mark_for_a_lesson_that_was_deleted_counts_by_room_and_time() -> None:
+    assert only(a_day(marks=(marked("excused", 5, "gone"),))).status == "Excused"
+
+
+def test_a_mark_for_one_lesson_says_nothing_of_another() -> None:
+    lessons = (a_lesson(0, 45, "one"), a_lesson(0, 45, "two"))
+    found = {
+        entry.lesson_id: entry.status
+        for entry in entries(a_day(lessons=lessons, marks=(marked("late", 5, "one"),)), RULES, LATER)
+    }
+    assert found == {"one": "Late", "two": "Not observed"}
+
+
+def test_without_lessons_there_is_one_attendance_for_the_day() -> None:
+    entry = only(a_day(seen(30), seen(200), lessons=()))
+    assert (entry.occasion, entry.status, entry.timestamp, entry.lesson_id) == (
+        "day:2026-09-01",
+        "Present",
+        at(30),
+        None,
+    )
+    assert entry.last_seen_at == at(200)
+
+
+def test_without_lessons_nobody_unseen_is_written_and_nights_do_not_count() -> None:
+    assert entries(a_day(lessons=()), RULES, LATER) == []
+    assert entries(a_day(seen(-120), seen(800), lessons=()), RULES, LATER) == []
+
+
+def test_days_are_the_schools_also_when_clocks_change() -> None:
+    first, end = DAYS.bounds(date(2026, 10, 25))
+    assert end.timestamp() - first.timestamp() == 25 * 3600
+    assert DAYS.window(date(2026, 3, 29)).opens_at.isoformat() == "2026-03-29T07:00:00+02:00"
+
+
+minutes = st.integers(-60, 240)
+intervals = st.builds(
+    lambda start, length, room: seen(start, start + length, room),
+    minutes,
+    st.integers(0, 90),
+    st.sampled_from([ROOM, OTHER_ROOM]),
+)
+watches = st.builds(
+    lambda since, length, able: watched(since, since + length, able=able), minutes, st.integers(1, 90), st.booleans()
+)
+marks = st.builds(
+    lambda status, minute, lesson, order: marked(status, minute, lesson, order=("e", order)),
+    st.sampled_from(["present", "late", "excused", "absent"]),
+    minutes,
+    st.sampled_from([None, "one", "two", "gone"]),
+    st.integers(1, 1000),
+)
+LESSONS = (a_lesson(0, 45, "one"), a_lesson(45, 90, "two"), a_lesson(100, 145, "three", OTHER_ROOM))
+
+
+@given(
+    st.lists(intervals, max_size=6),
+    st.lists(watches, max_size=6),
+    st.lists(marks, max_size=4, unique_by=lambda mark: mark.order),
+    st.randoms(),
+)
+def test_the_order_in_which_facts_are_read_changes_nothing_and_no_machine_says_absent(
+    some_intervals: list[Interval], some_watches: list[Watch], some_marks: list[MarkMade], random: object
+) -> None:
+    def day() -> StudentsDay:
+        return a_day(*some_intervals, lessons=LESSONS, marks=tuple(some_marks), watches=tuple(some_watches))
+
+    first = entries(day(), RULES, LATER)
+    for facts in (some_intervals, some_watches, some_marks):
+        random.shuffle(facts)  # type: ignore[attr-defined]
+    assert entries(day(), RULES, LATER) == first
+    assert [entry.occasion for entry in first] == ["lesson:one", "lesson:two", "lesson:three"]
+    for entry in first:
+        assert entry.method == "Manual" or entry.status in ("Present", "Late", "Not seen", "Not observed")
+
+
+@given(st.lists(intervals, max_size=6), st.lists(watches, max_size=6), st.integers(-60, 300))
+def test_time_passing_only_adds_entries_of_lessons_that_ended(
+    some_intervals: list[Interval], some_watches: list[Watch], now: int
+) -> None:
+    facts = a_day(*some_intervals, lessons=LESSONS, watches=tuple(some_watches))
+    early, late = entries(facts, RULES, at(now)), entries(facts, RULES, LATER)
+    assert [entry for entry in late if entry.occasion in {one.occasion for one in early}] == early
+    missing = {entry.occasion for entry in late} - {entry.occasion for entry in early}
+    assert all(lesson.ends_at > at(now) for lesson in LESSONS if f"lesson:{lesson.lesson_id}" in missing)

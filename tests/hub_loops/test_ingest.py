@@ -1,0 +1,272 @@
+"""The ingest loop: nothing is confirmed before it is committed, and nothing a unit sends stops the hub."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.core.ingest import Arrival
+from hub.loops.ingest import IngestLoop
+from protocol.base import Envelope
+from protocol.codec import encode
+from protocol.content import Applied, Want, Wanted
+from protocol.delivery import Hello, Receipt, Welcome
+from protocol.status import Status
+from protocol.topics import up
+from tests.hub_core.builders import BOOT, EPOCH, PACK, START, UNIT, a_message, an_event, an_id
+from tests.hub_loops.fakes import FakeClock, FakeInbox, FakeLink, MemoryEventStore
+
+SITE = "test-site"
+
+
+class Hub:
+    """An ingest loop with fakes around it."""
+
+    def __init__(self) -> None:
+        self.clock, self.inbox, self.link = FakeClock(), FakeInbox(), FakeLink()
+        self.store = MemoryEventStore([UNIT])
+        self.wants: list[tuple[str, Want]] = []
+        self.greeted: list[str] = []
+        self.loop = IngestLoop(
+            site=SITE,
+            inbox=self.inbox,
+            link=self.link,
+            store=self.store,
+            clock=self.clock,
+            on_want=lambda unit_id, want: self.wants.append((unit_id, want)),
+            on_greeted=self.greeted.append,
+        )
+
+    def hears(self, channel: str, message: Envelope | bytes, *, unit_id: str = UNIT, retained: bool = False) -> None:
+        payload = message if isinstance(message, bytes) else encode(message)
+        self.inbox.waiting.append(Arrival(up(SITE, unit_id, channel).topic, payload, self.clock.now(), retained))
+
+    def hears_events(self, *seqs: int, number: int = 1, unit_id: str = UNIT, **changed: Any) -> None:
+        self.hears("events", a_message([an_event(seq, **changed) for seq in seqs], number=number), unit_id=unit_id)
+
+    def answers(self) -> list[Envelope]:
+        self.loop.step()
+        return [sent.message for sent in self.link.take()]
+
+    def receipts(self) -> list[Receipt]:
+        return [message for message in self.answers() if isinstance(message, Receipt)]
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+def a_hello(delivered_seq: int = 0) -> Hello:
+    return Hello(
+        epoch=EPOCH,
+        boot_id=BOOT,
+        last_seq=0,
+        delivered_seq=delivered_seq,
+        gallery_revision=0,
+        pack_id=PACK,
+        software="1",
+        clock="synced",
+        at=START,
+    )
+
+
+def test_a_committed_batch_is_confirmed(hub: Hub) -> None:
+    hub.hears_events(1, 2)
+    [receipt] = hub.receipts()
+    assert (receipt.result, receipt.high_water) == ("taken", 2)
+    assert hub.loop.committed == 2
+
+
+def test_while_the_database_is_away_units_are_told_to_wait_and_nothing_is_confirmed(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hub.store.away = True
+    for number in range(3):
+        hub.hears_events(1, number=number)
+        [receipt] = hub.receipts()
+        assert (receipt.result, receipt.accepted) == ("busy", ())
+        assert receipt.retry_after_s
+        hub.clock.move(timedelta(seconds=3))
+    hub.store.away = False
+    hub.hears_events(1, number=9)
+    [receipt] = hub.receipts()
+    assert receipt.result == "taken"
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("database lost")
+    assert said[1].startswith("database recovered after_s=9")
+
+
+def test_an_idle_minute_without_a_database_is_not_called_a_recovery(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    hub.store.away = True
+    hub.hears_events(1)
+    hub.answers()
+    hub.clock.move(timedelta(minutes=1))
+    hub.answers()
+    assert not [record for record in caplog.records if "recovered" in record.getMessage()]
+
+
+def test_a_database_that_does_not_answer_is_not_asked_for_every_message(hub: Hub) -> None:
+    hub.store.away = True
+    for number in range(20):
+        hub.hears_events(1, number=number)
+        hub.answers()
+    assert hub.store.calls == 1
+
+
+def test_a_lost_answer_to_a_commit_ends_as_a_duplicate(hub: Hub) -> None:
+    hub.store.lose_answer = True
+    hub.hears_events(1)
+    assert hub.receipts()[0].result == "busy"
+    hub.store.lose_answer = False
+    hub.clock.move(timedelta(seconds=5))
+    hub.hears_events(1)
+    [receipt] = hub.receipts()
+    assert receipt.duplicate
+    assert not receipt.accepted
+    assert len(hub.store.events) == 1
+
+
+def test_a_broker_that_is_away_does_not_stop_anything(hub: Hub) -> None:
+    hub.link.up = False
+    hub.hears_events(1)
+    assert hub.receipts() == []
+    assert len(hub.store.events) == 1
+
+
+def test_hello_is_welcomed_with_time_and_high_water(hub: Hub) -> None:
+    hub.hears_events(1, 2)
+    hub.answers()
+    hub.hears("hello", a_hello())
+    [welcome] = hub.answers()
+    assert isinstance(welcome, Welcome)
+    assert (welcome.epoch, welcome.high_water, welcome.server_time) == (EPOCH, 2, START)
+    assert hub.greeted == [UNIT]
+
+
+def test_a_hello_during_an_outage_is_answered_when_it_is_over(hub: Hub) -> None:
+    hub.store.away = True
+    hub.hears("hello", a_hello())
+    assert hub.answers() == []
+    hub.store.away = False
+    hub.clock.move(timedelta(seconds=5))
+    [welcome] = hub.answers()
+    assert isinstance(welcome, Welcome)
+
+
+def test_a_database_that_lost_confirmed_events_is_reported(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.hears("hello", a_hello(delivered_seq=100))
+    hub.answers()
+    assert "was it restored?" in caplog.text
+
+
+def test_a_copied_card_is_reported(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.store.clone = True
+    hub.hears("hello", a_hello())
+    hub.answers()
+    assert "was a card copied?" in caplog.text
+
+
+def test_a_contradiction_is_reported_without_its_content(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.hears_events(1)
+    hub.answers()
+    hub.hears_events(1, number=2, student_id=an_id(4242))
+    [receipt] = hub.receipts()
+    assert [one.code for one in receipt.rejected] == ["conflict"]
+    assert "contradicts" in caplog.text
+    assert an_id(4242) not in caplog.text
+
+
+def test_an_unknown_unit_is_not_answered_and_named_once(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        hub.hears_events(1, number=number, unit_id=an_id(404))
+        hub.hears("hello", a_hello(), unit_id=an_id(404))
+        assert hub.answers() == []
+    assert caplog.text.count(an_id(404)) == 1
+    assert hub.store.events == {}
+
+
+def test_garbage_is_kept_aside_and_counted(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.hears("events", b"\xff")
+    hub.hears("hello", b"{}")
+    hub.hears_events(1)
+    assert len(hub.receipts()) == 1
+    assert [one.code for one in hub.store.unusable] == ["invalid", "invalid"]
+    hub.clock.move(timedelta(minutes=2))
+    hub.answers()
+    assert "invalid=2" in caplog.text
+
+
+def test_wants_are_handed_on_without_asking_the_database(hub: Hub) -> None:
+    want = Want(items=(Wanted(kind="manifest", hash="0" * 64),))
+    hub.store.away = True
+    hub.hears("want", want)
+    hub.answers()
+    assert hub.wants == [(UNIT, want)]
+
+
+def test_applied_is_kept_and_a_problem_is_logged(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.hears("applied", Applied(revision=3, at=START, problem="disk_full", detail="no room"))
+    hub.answers()
+    assert hub.store.applied[UNIT].revision == 3
+    assert "disk_full" in caplog.text
+
+
+def test_a_retained_status_counts_from_when_it_was_written(hub: Hub) -> None:
+    before = START - timedelta(days=3)
+    status = Status(state="watching", session=1, epoch=EPOCH, at=before)
+    hub.hears("status", status, retained=True)
+    hub.answers()
+    assert hub.store.status_at[UNIT] == before
+    hub.hears("status", status)
+    hub.answers()
+    assert hub.store.status_at[UNIT] == START
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.lists(st.integers(1, 15), min_size=1, max_size=8)),
+        st.tuples(st.sampled_from(["away", "lose_answer", "link_down", "heal", "garbage"]), st.none()),
+    ),
+    max_size=30,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(STEPS, st.sets(st.integers(1, 15), max_size=4))
+def test_whatever_breaks_every_event_counts_once_and_receipts_cover_only_what_is_committed(
+    steps: list[tuple[str, list[int] | None]], poison: set[int]
+) -> None:
+    hub = Hub()
+    for number, (what, seqs) in enumerate(steps):
+        if seqs is not None:
+            events = [an_event(seq, **({"score": 9} if seq in poison else {})) for seq in seqs]
+            hub.hears("events", a_message(events, number=number))
+        elif what == "garbage":
+            hub.hears("events", b"{")
+        hub.store.away = what == "away" or (hub.store.away and what != "heal")
+        hub.store.lose_answer = what == "lose_answer" or (hub.store.lose_answer and what != "heal")
+        hub.link.up = not (what == "link_down" or (not hub.link.up and what != "heal"))
+        hub.clock.move(timedelta(seconds=3))
+        for receipt in hub.receipts():
+            on_record = {seq for _, _, seq in hub.store.events}
+            refused = {seq for _, _, seq in hub.store.refused}
+            for one in (*receipt.accepted, *receipt.duplicate):
+                assert set(range(one.first, one.last + 1)) <= on_record
+            assert {one.seq for one in receipt.rejected} <= refused
+            assert set(range(1, receipt.high_water + 1)) <= on_record | refused
+    hub.store.away = hub.store.lose_answer = False
+    hub.link.up = True
+    hub.clock.move(timedelta(seconds=10))
+    everything = sorted({seq for _, seqs in steps for seq in seqs or []})
+    if everything:
+        hub.hears("events", a_message([an_event(seq, **({"score": 9} if seq in poison else {})) for seq in everything]))
+        [receipt] = hub.receipts()
+        assert receipt.result == "taken"
+    assert {seq for _, _, seq in hub.store.events} == set(everything) - poison
