@@ -106,10 +106,9 @@ fi
 
 # ---- model pack -----------------------------------------------------------------------------------------------------
 
-if [ ! -f "$PACK/manifest.json" ]; then
-    say "compiling the face models into $PACK (about a minute, once)"
-    "$VENV/bin/python" -m recognition.build dlib "$PACK" </dev/null ||
-        stop "the model pack could not be built (the reason is above); to try again from the beginning: rm -rf $PACK, then run it again."
-fi
+# Always: a pack that is complete is checked and left alone in a second, one of an older format is built again.
+[ -f "$PACK/manifest.json" ] || say "compiling the face models into $PACK (about a minute, once)"
+"$VENV/bin/python" -m recognition.build dlib "$PACK" </dev/null ||
+    stop "the model pack could not be built (the reason is above); to try again from the beginning: rm -rf $PACK, then run it again."
 
 say "ready"

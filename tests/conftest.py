@@ -165,13 +165,12 @@ def shared_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def pack_folder() -> Path:
-    """The compiled model pack `dlib`, built now if it is not there (about half a minute)."""
+    """The compiled model pack `dlib`, built now if it is not there or of another format (about half a minute)."""
     PACK.parent.mkdir(parents=True, exist_ok=True)
     with (PACK.parent / ".lock").open("w") as lock:
         # Two test runs at once must not build into the same folder.
         flock(lock, LOCK_EX)
-        if not (PACK / "manifest.json").is_file():
-            _build_pack()
+        _build_pack()
     return PACK
 
 

@@ -140,12 +140,14 @@ class MqttLink:
         return self._answered.wait(timeout_s)
 
     def stop(self) -> None:
-        """Say goodbye and end the thread, within a few seconds even when the broker is frozen."""
+        """Say goodbye and end the thread, within a few seconds even when the broker is frozen. For good."""
         self._stopping.set()
         self._wake()
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
         self._thread = None
+        self._wake_write.close()
+        self._wake_read.close()
 
     @property
     def alive(self) -> bool:
@@ -271,7 +273,7 @@ class MqttLink:
         try:
             while self._wake_read.recv(4096):
                 pass
-        except BlockingIOError:
+        except OSError:
             return
 
     def _say_goodbye(self) -> None:
@@ -288,8 +290,8 @@ class MqttLink:
     def _wake(self) -> None:
         try:
             self._wake_write.send(b"w")
-        except BlockingIOError:
-            # It is full of wakes already.
+        except OSError:
+            # It is full of wakes already, or we are stopped.
             return
 
     # ---- callbacks: note and queue, nothing else -------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.database_server import Database as TestDatabase
+from deploy.database_server import Database as ServerDatabase
 from deploy.database_server import DatabaseServer
 from hub.adapters.database import Database
 from hub.adapters.migrations import migrate
@@ -13,7 +13,7 @@ from tests.hub_adapters.school import School
 
 
 @pytest.fixture(scope="session")
-def migrated_database(mariadb: DatabaseServer) -> Iterator[tuple[TestDatabase, list[str]]]:
+def migrated_database(mariadb: DatabaseServer) -> Iterator[tuple[ServerDatabase, list[str]]]:
     """One migrated database for the run, and the names of its tables."""
     fresh = mariadb.create_database()
     database = Database(an_address(fresh))
@@ -25,7 +25,7 @@ def migrated_database(mariadb: DatabaseServer) -> Iterator[tuple[TestDatabase, l
 
 
 @pytest.fixture
-def hub_database(migrated_database: tuple[TestDatabase, list[str]]) -> Iterator[Database]:
+def hub_database(migrated_database: tuple[ServerDatabase, list[str]]) -> Iterator[Database]:
     """A migrated database without rows. Migrating takes seconds, so one is emptied again and again."""
     fresh, tables = migrated_database
     connection = Database(an_address(fresh))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from deploy.database_server import Database as TestDatabase
+from deploy.database_server import Database as ServerDatabase
 from hub.adapters.database import Database, DatabaseAddress
 from hub.office.context import Office
 
 PACK_ID = "dlib-1"
 
 
-def an_address(database: TestDatabase, **changed: object) -> DatabaseAddress:
+def an_address(database: ServerDatabase, **changed: object) -> DatabaseAddress:
     """The address of a test's database."""
     values: dict[str, object] = {
         "host": database.host,
@@ -21,7 +21,7 @@ def an_address(database: TestDatabase, **changed: object) -> DatabaseAddress:
     return DatabaseAddress(**(values | changed))  # type: ignore[arg-type]
 
 
-def write_settings(folder: Path, database: TestDatabase, *, broker_port: int = 1883, more: str = "") -> Path:
+def write_settings(folder: Path, database: ServerDatabase, *, broker_port: int = 1883, more: str = "") -> Path:
     """Write a settings file with everything in `folder`; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "database.password").write_text(database.password + "\n", encoding="utf-8")

@@ -1,0 +1,210 @@
+"""The database adapter: whole transactions, errors by what to do, migrations that can be run again."""
+
+import threading
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, insert, text
+from sqlalchemy.exc import DBAPIError
+
+from deploy.database_server import Database as ServerDatabase
+from deploy.private_servers import PrivateMariaDb
+from hub.adapters.database import Database
+from hub.adapters.migrations import expected_version, migrate, recorded_version
+from hub.adapters.migrations.versions import v0001_first_tables
+from hub.adapters.mysql_errors import translate
+from hub.adapters.schema import METADATA, rooms, sections
+from hub.core.errors import BadInput, Conflict, StoreRefused, StoreUnavailable
+from tests.hub_adapters.places import an_address
+from tests.hub_core.builders import an_id
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def empty(database: ServerDatabase) -> Any:
+    opened = Database(an_address(database), pause=lambda _: None)
+    yield opened
+    opened.close()
+
+
+def test_the_migrations_build_exactly_the_tables_the_program_uses(hub_database: Database) -> None:
+    with hub_database.transaction() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = [
+            one
+            for one in compare_metadata(context, METADATA)
+            # MySQL indexes foreign keys by itself and does not say so.
+            if not (isinstance(one, tuple) and "alembic_version" in str(one))
+        ]
+    assert found == []
+
+
+def test_migrating_twice_changes_nothing(hub_database: Database) -> None:
+    assert hub_database.run(migrate) == (expected_version(), expected_version())
+    hub_database.check_schema()
+
+
+@pytest.mark.parametrize("statements_done", [1, 2, 5, 12, 20, 30])
+def test_a_migration_that_died_half_way_is_completed_by_running_it_again(empty: Database, statements_done: int) -> None:
+    class Died(Exception):
+        pass
+
+    with empty.transaction() as connection:
+        done = 0
+
+        def execute(statement: Any, *arguments: Any) -> Any:
+            nonlocal done
+            if str(statement).lstrip().upper().startswith("CREATE"):
+                if done == statements_done:
+                    raise Died
+                done += 1
+            return original(statement, *arguments)
+
+        original, connection.execute = connection.execute, execute  # type: ignore[method-assign]
+        with pytest.raises(Died):
+            migrate(connection)
+    assert empty.run(recorded_version) is None
+    with pytest.raises(StoreRefused, match="not migrated"):
+        empty.check_schema()
+    empty.run(migrate)
+    empty.check_schema()
+    tables = {str(row[0]) for row in empty.run(lambda one: one.execute(text("show tables")).all())}
+    assert tables == {*METADATA.tables, "alembic_version"}
+
+
+def test_two_migrations_at_once_end_with_one_schema(database: ServerDatabase) -> None:
+    failures: list[Exception] = []
+
+    def run() -> None:
+        opened = Database(an_address(database))
+        try:
+            opened.run(migrate)
+        except Exception as exc:  # noqa: BLE001 (handed to the test)
+            failures.append(exc)
+        finally:
+            opened.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again = Database(an_address(database))
+    again.run(migrate)
+    again.check_schema()
+    again.close()
+    # One of the two may have been told to try again; neither may leave a half-made schema.
+    assert len(failures) < 2
+
+
+def test_a_database_of_another_version_is_refused(empty: Database) -> None:
+    empty.run(migrate)
+    empty.run(lambda one: one.execute(text("update alembic_version set version_num = '9999'")))
+    with pytest.raises(StoreRefused, match="9999"):
+        empty.check_schema()
+
+
+def test_there_is_no_way_back() -> None:
+    with pytest.raises(NotImplementedError):
+        v0001_first_tables.downgrade()
+
+
+def test_the_session_is_what_the_program_relies_on(empty: Database) -> None:
+    query = "select @@time_zone, @@tx_isolation, @@collation_connection, @@sql_mode, @@autocommit"
+    zone, isolation, collation, mode, autocommit = empty.run(lambda one: one.execute(text(query)).one())
+    assert (zone, isolation, collation) == ("+00:00", "READ-COMMITTED", "utf8mb4_unicode_ci")
+    assert "STRICT_ALL_TABLES" in mode
+    assert autocommit == 0
+    again = empty.run(lambda one: one.execute(text("select @@tx_isolation")).scalar(), isolation="REPEATABLE READ")
+    assert again == "REPEATABLE-READ"
+    assert empty.run(lambda one: one.execute(text("select @@tx_isolation")).scalar()) == "READ-COMMITTED"
+
+
+def test_an_error_rolls_everything_back(hub_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(insert(rooms).values(id=an_id(1), name="12"))
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        hub_database.run(work)
+    assert hub_database.run(lambda one: one.execute(rooms.select()).all()) == []
+
+
+def test_what_contradicts_the_record_is_a_conflict_and_what_does_not_fit_is_bad_input(hub_database: Database) -> None:
+    hub_database.run(lambda one: one.execute(insert(sections).values(id=an_id(1), name="7b")))
+    with pytest.raises(Conflict):
+        hub_database.run(lambda one: one.execute(insert(sections).values(id=an_id(2), name="7b")))
+    with pytest.raises(BadInput):
+        hub_database.run(lambda one: one.execute(insert(sections).values(id=an_id(3), name="x" * 101)))
+
+
+def test_a_deadlock_is_tried_again_from_the_start(hub_database: Database) -> None:
+    for number, name in ((1, "a"), (2, "b")):
+        hub_database.run(lambda one, n=number, m=name: one.execute(insert(rooms).values(id=an_id(n), name=m)))
+    barrier = threading.Barrier(2)
+    tries: list[int] = []
+
+    def swap(first: int, second: int) -> None:
+        def work(connection: Connection) -> None:
+            tries.append(first)
+            for number in (first, second):
+                connection.execute(rooms.update().where(rooms.c.id == an_id(number)).values(name=f"{first}{number}"))
+                if number == first and len(tries) <= 2:
+                    barrier.wait(10)
+
+        hub_database.run(work)
+
+    threads = [threading.Thread(target=swap, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tries) >= 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "hint"),
+    [
+        ({"password": "wrong"}, StoreRefused, "password_file"),
+        ({"name": "rollcall_none"}, StoreRefused, "database.name"),
+        ({"port": 1}, StoreUnavailable, "is it running"),
+        ({"host": "no-such-host.invalid"}, StoreUnavailable, "is it running"),
+    ],
+)
+def test_why_the_database_cannot_be_used_is_said_with_a_hint(
+    database: ServerDatabase, changed: dict[str, Any], error: type[Exception], hint: str
+) -> None:
+    opened = Database(an_address(database, **changed))
+    with pytest.raises(error) as caught:
+        opened.check_schema()
+    assert hint in getattr(caught.value, "hint", "")
+    assert str(caught.value) != "wrong"
+    opened.close()
+
+
+def test_a_server_that_was_killed_is_unavailable_and_then_back(own_mariadb: PrivateMariaDb) -> None:
+    database = Database(an_address(own_mariadb.create_database()), pause=lambda _: None)
+    database.run(migrate)
+    own_mariadb.kill()
+    with pytest.raises(StoreUnavailable):
+        database.check_schema()
+    own_mariadb.start()
+    database.check_schema()
+    with database.transaction() as connection:
+        own_mariadb.kill()
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text("select 1"))
+    assert isinstance(translate(caught.value, "here"), StoreUnavailable)
+    database.close()
+
+
+def test_errors_never_quote_values(hub_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(insert(sections).values(id=an_id(1), name="Ada Lovelace" * 20))
+
+    with pytest.raises(BadInput) as caught:
+        hub_database.run(work)
+    assert "Lovelace" not in f"{caught.value} {caught.value.__cause__}"
