@@ -8,11 +8,17 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from edge.core.errors import SettingsWrong
 from protocol.base import Site, UnitId
@@ -20,6 +26,8 @@ from protocol.base import Site, UnitId
 DEFAULT_FILE = Path("/etc/rollcall/edge.toml")
 FILE_VARIABLE = "ROLLCALL_EDGE_CONFIG"
 PREFIX = "ROLLCALL_EDGE_"
+
+_EXAMPLE = "config/edge.example.toml shows every key"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -36,6 +44,24 @@ class Broker(_Group):
     username: str | None = None
     password_file: Path | None = None
     keepalive_s: int = Field(default=30, ge=5, le=600)
+
+    @field_validator("host")
+    @classmethod
+    def _nameable(cls, host: str) -> str:
+        # A name that cannot be looked up at all would end paho's thread instead of being tried again.
+        try:
+            host.encode("idna")
+        except UnicodeError as exc:
+            raise ValueError("not the name of a computer") from exc
+        if any(character in host for character in "/@ \t\r\n"):
+            raise ValueError("a name or an IP address only, without protocol and port")
+        return host
+
+    @model_validator(mode="after")
+    def _password_has_a_name(self) -> Self:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file is of no use without broker.username")
+        return self
 
 
 class Keys(_Group):
@@ -91,7 +117,8 @@ class Storage(_Group):
     def _known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as exc:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+            # OSError: a part of the world, such as "Europe", is a folder.
             raise ValueError(f"no time zone is called {name!r}; for example Europe/Berlin") from exc
         return name
 
@@ -150,7 +177,9 @@ def load_settings(path: Path) -> EdgeSettings:
     try:
         settings = EdgeSettings(**values)
     except ValidationError as exc:
-        raise SettingsWrong(f"{path}: {_explain(exc)}", hint="config/edge.example.toml shows every key") from exc
+        raise SettingsWrong(f"{path}: {_explain(exc, os.environ)}", hint=_EXAMPLE) from exc  # noqa: TID251
+    except SettingsError as exc:
+        raise SettingsWrong(f"environment: {exc}", hint=f"give single keys: {PREFIX}BROKER__HOST=...") from exc
     return _absolute(settings, path.absolute().parent)
 
 
@@ -158,9 +187,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return dict(TomlConfigSettingsSource(EdgeSettings, _existing(path)).toml_data)
     except tomllib.TOMLDecodeError as exc:
-        raise SettingsWrong(f"{path} is not valid TOML: {exc}") from exc
+        raise SettingsWrong(f"{path} is not valid TOML: {exc}", hint=_EXAMPLE) from exc
     except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsWrong(f"{path} cannot be read: {exc}") from exc
+        raise SettingsWrong(f"{path} cannot be read: {exc}", hint="check its owner, and that it is UTF-8") from exc
 
 
 def _existing(path: Path) -> Path:
@@ -186,33 +215,44 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
             raise SettingsWrong(f"the environment variable {name} is no setting of a unit", hint="check its spelling")
 
 
-def _explain(exc: ValidationError) -> str:
+def _explain(exc: ValidationError, environment: Mapping[str, str]) -> str:
+    given = {name.upper() for name in environment}
     lines = []
     for error in exc.errors():
+        variable = PREFIX + "__".join(str(part) for part in error["loc"]).upper()
         key = ".".join(str(part) for part in error["loc"])
+        where = f"setting `{key}`" + (f" (environment variable {variable})" if variable in given else "")
         match error["type"]:
             case "extra_forbidden":
-                lines.append(f"unknown setting `{key}`")
+                lines.append(f"unknown {where}")
             case "missing":
-                lines.append(f"setting `{key}` is missing")
+                lines.append(f"{where} is missing")
             case _:
-                lines.append(f"setting `{key}`: {error['msg']}")
+                lines.append(f"{where}: {error['msg']}")
     return "; ".join(lines)
 
 
 def _absolute(settings: EdgeSettings, base: Path) -> EdgeSettings:
     """Resolve relative paths against the folder of the settings file, also those inside groups."""
 
-    def resolve(value: Any) -> Any:
+    def resolve(value: Any, key: str) -> Any:
         if isinstance(value, Path):
-            return base / value.expanduser()
+            return _placed(base, value, key)
         if isinstance(value, BaseModel):
-            changes = {name: resolve(getattr(value, name)) for name in type(value).model_fields}
+            changes = {name: resolve(getattr(value, name), f"{key}.{name}") for name in type(value).model_fields}
             return value.model_copy(update=changes)
         return value
 
-    changes = {name: resolve(getattr(settings, name)) for name in EdgeSettings.model_fields}
+    changes = {name: resolve(getattr(settings, name), name) for name in EdgeSettings.model_fields}
     camera = settings.camera
     if camera.kind == "replay":
-        changes["camera"] = camera.model_copy(update={"source": str(base / Path(camera.source).expanduser())})
+        source = _placed(base, Path(camera.source), "camera.source")
+        changes["camera"] = camera.model_copy(update={"source": str(source)})
     return settings.model_copy(update=changes)
+
+
+def _placed(base: Path, path: Path, key: str) -> Path:
+    try:
+        return base / path.expanduser()
+    except RuntimeError as exc:
+        raise SettingsWrong(f"setting `{key}`: {path} names a user who is not here", hint="write the whole path") from exc

@@ -45,9 +45,9 @@ def _greet(address: BrokerAddress, where: str) -> None:
     except queue.Empty as exc:
         raise UplinkUnavailable(f"{where} answers, but not as an MQTT 5 broker", hint="check broker.port") from exc
     except OSError as exc:
-        raise UplinkUnavailable(f"{where}: {exc}") from exc
+        raise UplinkUnavailable(f"{where}: {exc}", hint="look at the broker's log") from exc
     finally:
         client.disconnect()
         client.loop_stop()
     if answer:
-        raise UplinkUnavailable(answer)
+        raise UplinkUnavailable(answer, hint="on the hub: rollcall-hub unit list; on the broker: its log")

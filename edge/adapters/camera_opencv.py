@@ -64,7 +64,7 @@ class OpenCvCamera:
             ok, image = capture.retrieve()
             if not ok or image is None or image.ndim != 3:
                 self._drop()
-                raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read")
+                raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read", hint=self._remedy())
             now_s = self._clock.monotonic_s()
             self._due_s = max(self._due_s + 1 / self._request.frames_per_s, now_s)
             return Frame(np.asarray(image, dtype=np.uint8), stamp)

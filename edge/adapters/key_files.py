@@ -32,9 +32,9 @@ def read_password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         raise KeyUnusable(f"the password file {path} cannot be read", hint="check the path and its owner") from exc
     if not lines or not lines[0]:
-        raise KeyUnusable(f"the password file {path} is empty")
+        raise KeyUnusable(f"the password file {path} is empty", hint="its first line is the password")
     return lines[0]

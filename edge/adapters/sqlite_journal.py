@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlite_utils import Database
@@ -160,18 +160,27 @@ class SqliteJournal:
             dead = int(db.execute("SELECT count(*) FROM dead_letter").fetchone()[0])
         return Waiting(count, datetime.fromisoformat(oldest[0]) if oldest else None, dead)
 
-    def history(self, *, kinds: Sequence[str] = (), day: str | None = None, limit: int | None = None) -> Iterator[Row]:
+    def history(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Row]:
         """Yield stored events by rising seq, for commands that list and export.
 
-        `kinds` and `day` (a UTC date) choose, `limit` keeps the newest.
+        `kinds`, `since` (included) and `until` (excluded) choose, `limit` keeps the newest.
         """
         conditions, values = ["1"], list[Any]()
         if kinds:
             conditions.append(f"kind IN ({','.join('?' * len(kinds))})")
             values += kinds
-        if day:
-            conditions.append("at >= ? AND at < date(?, '+1 day')")
-            values += [day, day]
+        for comparison, moment in ((">=", since), ("<", until)):
+            if moment is not None:
+                # All are stored in UTC and in one form, so that they sort as text.
+                conditions.append(f"at {comparison} ?")
+                values.append(moment.astimezone(UTC).isoformat())
         newest = f"ORDER BY seq DESC LIMIT {int(limit)}" if limit is not None else ""
         with self._file.reading() as db:
             seqs = [

@@ -1,5 +1,6 @@
 """`rollcall-edge check`: each thing a unit needs, looked at on its own, with the remedy."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import typer
+from rich.markup import escape
 
 from edge.adapters.broker_probe import probe_broker
 from edge.adapters.clock_system import SystemClock
@@ -16,8 +18,10 @@ from edge.adapters.sqlite_journal import SqliteJournal
 from edge.bootstrap import broker_address, identity_of, open_camera, open_recognition
 from edge.cli.output import FAILED, console, print_json
 from edge.cli.running import NO_LIVENESS
-from edge.core.errors import CameraEnded, EdgeError
+from edge.core.errors import CameraEnded, EdgeError, GalleryRefused
+from edge.core.gallery_sync import open_head, open_manifest
 from edge.settings import EdgeSettings, load_settings
+from recognition.adapters.pack_files import read_pack
 from recognition.core.errors import RecognitionError
 
 _LEAST_FREE_BYTES = 500_000_000
@@ -66,9 +70,9 @@ def _look_at_everything(path: Path) -> Iterator[Finding]:
 
 def _print(finding: Finding) -> None:
     colour = {"ok": "green", "note": "yellow", "problem": "red"}[finding.state]
-    console.print(f"[{colour}]{finding.state:>8}[/]  {finding.name:<9} {finding.text}", soft_wrap=True)
+    console.print(f"[{colour}]{finding.state:>8}[/]  {finding.name:<9} {escape(finding.text)}", soft_wrap=True)
     if finding.fix:
-        console.print(f"{'fix':>8}  {'':<9} {finding.fix}", soft_wrap=True)
+        console.print(f"{'fix':>8}  {'':<9} {escape(finding.fix)}", soft_wrap=True)
 
 
 def _keys(settings: EdgeSettings) -> Finding:
@@ -80,6 +84,8 @@ def _keys(settings: EdgeSettings) -> Finding:
 def _disk(settings: EdgeSettings) -> Finding:
     folder = settings.storage.data_dir
     existing = next(path for path in [folder, *folder.parents] if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return Finding("disk", "problem", f"{existing} is no folder this user can write to", "check storage.data_dir")
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
         return Finding("disk", "problem", f"{free / 1e6:.0f} MB free at {folder}", "free at least 500 MB")
@@ -91,6 +97,7 @@ def _record(settings: EdgeSettings) -> Finding:
         return Finding("record", "ok", "empty: this unit has not run yet")
     file = UnitFile(settings.storage.data_dir, read_only=True)
     try:
+        file.check_for_damage()
         waiting = SqliteJournal(file).waiting()
     finally:
         file.close()
@@ -122,12 +129,18 @@ def _gallery(settings: EdgeSettings) -> Finding:
         return Finding("gallery", "note", "none yet: it comes from the hub at the first connection")
     file = UnitFile(settings.storage.data_dir, read_only=True)
     try:
-        head = SqliteGallery(file).in_use()
+        store = SqliteGallery(file)
+        signed = store.signed_head()
+        if signed is None:
+            return Finding("gallery", "note", "none yet", "on the hub: rollcall-hub gallery push")
+        identity = identity_of(settings, read_pack(settings.recognition.pack_dir).pack_id)
+        head = open_head(identity, signed)
+        manifest = open_manifest(identity, head, store.staged(head.manifest_hash) or b"")
+    except GalleryRefused as exc:
+        return Finding("gallery", "problem", str(exc), "on the hub: rollcall-hub gallery push; are the keys this unit's?")
     finally:
         file.close()
-    if head is None:
-        return Finding("gallery", "note", "none yet", "on the hub: rollcall-hub gallery push")
-    return Finding("gallery", "ok", f"revision {head.revision}")
+    return Finding("gallery", "ok", f"revision {head.revision}, {len(manifest.entries)} students")
 
 
 def _camera(settings: EdgeSettings) -> Finding:

@@ -1,6 +1,7 @@
 """What every command has in common: errors as sentences with a remedy, exit codes, JSON for scripts."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,14 +10,22 @@ from typing import Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from edge.core.errors import EdgeError, SettingsWrong
 from recognition.core.errors import RecognitionError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-errors = Console(stderr=True, highlight=False)
-console = Console(highlight=False)
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich itself would end the program with a failure; `explained` knows better.
+        raise BrokenPipeError
+
+
+errors = _Output(stderr=True, highlight=False)
+console = _Output(highlight=False)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,9 +33,9 @@ R = TypeVar("R")
 
 def fail(message: str, hint: str = "", code: int = FAILED) -> typer.Exit:
     """Print a sentence and its remedy; return the exception that ends the command."""
-    errors.print(f"[red]problem:[/] {message}", soft_wrap=True)
+    errors.print(f"[red]problem:[/] {escape(message)}", soft_wrap=True)
     if hint:
-        errors.print(f"[green]fix:[/] {hint}", soft_wrap=True)
+        errors.print(f"[green]fix:[/] {escape(hint)}", soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -35,6 +44,8 @@ def explained() -> Iterator[None]:
     """Turn this program's own errors into a sentence and an exit code."""
     try:
         yield
+        # Here and not at the end of the interpreter, where a reader who left would make the program look failed.
+        sys.stdout.flush()
     except SettingsWrong as exc:
         raise fail(str(exc), exc.hint, USAGE) from exc
     except EdgeError as exc:
@@ -44,8 +55,8 @@ def explained() -> Iterator[None]:
     except KeyboardInterrupt as exc:
         raise typer.Exit(INTERRUPTED) from exc
     except BrokenPipeError:
-        # `rollcall-edge events | head`: the reader has seen enough.
-        sys.stderr.close()
+        # `rollcall-edge events | head`: the reader has seen enough. What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(OK) from None
 
 

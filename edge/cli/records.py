@@ -2,25 +2,28 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
+from rich.markup import escape
 from rich.table import Table
 
 from edge.adapters.csv_journal import HEADER, csv_row
-from edge.adapters.key_files import read_key
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import Row, SqliteJournal
-from edge.cli.output import console, print_json
-from edge.core.errors import GalleryRefused, SettingsWrong
-from edge.core.gallery_sync import UnitIdentity, open_manifest
+from edge.bootstrap import identity_of
+from edge.cli.output import console, errors, print_json
+from edge.core.errors import GalleryRefused, KeyUnusable, SettingsWrong
+from edge.core.gallery_sync import open_manifest
 from edge.settings import EdgeSettings
 from protocol.errors import BadEvent
 from protocol.events import EVENT_KINDS, parse_event
@@ -32,43 +35,60 @@ class Choice:
 
     day: str | None
     kinds: tuple[str, ...]
-    limit: int | None
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would silently find nothing."""
         unknown = sorted(set(self.kinds) - set(EVENT_KINDS))
         if unknown:
             raise SettingsWrong(f"there is no kind {unknown[0]!r}", hint="kinds are: " + ", ".join(EVENT_KINDS))
+        self.bounds(ZoneInfo("UTC"))
+
+    def bounds(self, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+        """Return where the day begins and where the next one does, in the time of `zone`; nothing without a day."""
+        if self.day is None:
+            return None, None
         try:
-            if self.day is not None:
-                date.fromisoformat(self.day)
-        except ValueError as exc:
+            first = date.fromisoformat(self.day)
+            following = first + timedelta(days=1)
+        except (ValueError, OverflowError) as exc:
             raise SettingsWrong(f"{self.day!r} is no day", hint="write it as 2026-09-01") from exc
+        return datetime.combine(first, time(), zone), datetime.combine(following, time(), zone)
 
 
 def list_events(settings: EdgeSettings, choice: Choice, *, as_json: bool) -> None:
-    """Print the chosen events."""
-    with _journal(settings) as (journal, _names):
-        rows = list(journal.history(kinds=choice.kinds, day=choice.day, limit=choice.limit))
+    """Print the chosen events; the day is one of UTC, as the times are."""
+    since, until = choice.bounds(ZoneInfo("UTC"))
+    with _record(settings) as file:
+        rows = list(SqliteJournal(file).history(kinds=choice.kinds, since=since, until=until, limit=choice.limit))
     if as_json:
         print_json([{**body, "delivery": state} for body, state in rows])
         return
     table = Table("seq", "time (UTC)", "kind", "student", "delivery")
     for body, state in rows:
-        table.add_row(str(body["seq"]), body["at"][:19], body["kind"], body.get("student_id", ""), state)
+        # Also what a newer version wrote: nothing about it is sure.
+        cells = (body.get("seq"), str(body.get("at"))[:19], body.get("kind"), body.get("student_id", ""), state)
+        table.add_row(*(escape(str(cell)) for cell in cells))
     console.print(table)
     console.print(f"{len(rows)} events")
 
 
 def export(settings: EdgeSettings, target: Path, choice: Choice, form: str) -> None:
-    """Write the chosen events to a file or standard output."""
+    """Write the chosen events to a file or standard output.
+
+    In a CSV file the day is one of the school's, as in the daily files: the lines are those of that day's file.
+    """
     if form not in ("csv", "json"):
         raise SettingsWrong(f"there is no format {form!r}", hint="formats are csv and json")
-    with _journal(settings) as (journal, names), _opened(target) as out:
-        rows = journal.history(kinds=choice.kinds, day=choice.day)
-        count = _write_json(rows, out) if form == "json" else _write_csv(rows, out, names, settings)
+    zone = ZoneInfo(settings.storage.time_zone if form == "csv" else "UTC")
+    since, until = choice.bounds(zone)
+    with _record(settings) as file:
+        names = _names(settings, SqliteGallery(file)) if form == "csv" else {}
+        rows = SqliteJournal(file).history(kinds=choice.kinds, since=since, until=until)
+        with _opened(target) as out:
+            count = _write_json(rows, out) if form == "json" else _write_csv(rows, out, names, settings)
     if str(target) != "-":
-        console.print(f"{count} lines written to {target}")
+        console.print(f"{count} lines written to {escape(str(target))}", soft_wrap=True)
 
 
 def _write_json(rows: Iterator[Row], out: TextIO) -> int:
@@ -103,30 +123,24 @@ def _csv_line(
 
 
 @contextmanager
-def _journal(settings: EdgeSettings) -> Iterator[tuple[SqliteJournal, Mapping[str, str]]]:
+def _record(settings: EdgeSettings) -> Iterator[UnitFile]:
     file = UnitFile(settings.storage.data_dir, read_only=True)
     try:
-        yield SqliteJournal(file), _names(settings, SqliteGallery(file))
+        yield file
     finally:
         file.close()
 
 
 def _names(settings: EdgeSettings, store: SqliteGallery) -> dict[str, str]:
-    """Return the display names in the gallery on disk; none when there is no gallery or it cannot be opened."""
+    """Return the display names in the gallery on disk; none, and a note, when it cannot be opened."""
     head = store.in_use()
     sealed = store.staged(head.manifest_hash) if head else None
     if head is None or sealed is None:
         return {}
-    identity = UnitIdentity(
-        settings.site,
-        settings.unit_id,
-        head.pack_id,
-        read_key(settings.keys.data_key_file, secret=True),
-        read_key(settings.keys.hub_key_file, secret=False),
-    )
     try:
-        entries = open_manifest(identity, head, sealed).entries
-    except GalleryRefused:
+        entries = open_manifest(identity_of(settings, head.pack_id), head, sealed).entries
+    except (GalleryRefused, KeyUnusable) as exc:
+        errors.print(f"[yellow]note:[/] without names: {escape(str(exc))}", soft_wrap=True)
         return {}
     return {entry.student_id: entry.display_name for entry in entries}
 
@@ -134,16 +148,27 @@ def _names(settings: EdgeSettings, store: SqliteGallery) -> dict[str, str]:
 @contextmanager
 def _opened(target: Path) -> Iterator[TextIO]:
     if str(target) == "-":
+        if isinstance(sys.stdout, TextIOWrapper):
+            # Names are of any script, whatever the terminal's language is.
+            sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
+    if not target.name or target.is_dir():
+        raise SettingsWrong(f"{target} is a folder", hint="name the file to write")
     # Beside the target and renamed: a full disk or Ctrl-C leaves the old file, never half of a new one.
     partial = target.with_name(target.name + ".part")
     try:
-        with partial.open("w", encoding="utf-8", newline="") as out:
-            partial.chmod(0o600)
+        with _private(partial) as out:
             yield out
         partial.replace(target)
     except OSError as exc:
-        raise SettingsWrong(f"{target} cannot be written: {exc.strerror}") from exc
+        raise SettingsWrong(f"{target} cannot be written: {exc.strerror}", hint="check folder, owner and space") from exc
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> TextIO:
+    # Names are in it: nobody else may read it, not even for a moment.
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")

@@ -2,13 +2,15 @@
 
 import logging
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from edge.core.delivery import DeliveryWindow
 from edge.core.errors import StorageFull, UplinkUnavailable
+from edge.core.frame import NS_PER_S
 from edge.core.news import Arrived, Connected, Disconnected, News
 from edge.core.ports import Clock, Journal, Uplink
 from edge.core.presence import UNNUMBERED
@@ -17,7 +19,7 @@ from edge.loops.health import Health
 from edge.loops.recorder import Recorder
 from protocol import codec, topics
 from protocol.base import Envelope
-from protocol.content import Head, Part
+from protocol.content import Head, Part, Want
 from protocol.delivery import Hello, Receipt, Welcome
 from protocol.errors import ProtocolError
 from protocol.events import Anchor
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 1.0
 _ANCHOR_STEP_S = 2.0
 _ANCHOR_ERROR_MS = 1000
+_TWIN_FADES_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class _Progress:
     status_changes: int = -1
     welcomed: bool = False
     hello_due_s: float = float("-inf")
-    anchored: bool = False
+    anchored_s: float | None = None
+    twin_until_s: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -75,10 +79,18 @@ class DeliveryLoop:
         Raises StorageFailed when the disk is broken. A full disk is reported, and what failed is tried again: receipts
         and gallery pieces come once more.
         """
-        try:
+        with self._bearing_trouble():
             self._take_all(timeout_s)
+        # Each by itself: a gallery that finds no space must not keep records and status from going out.
+        for send in (self._greet_if_due, self._follow_gallery, self._send_events, self._send_status):
             if self.uplink.connected:
-                self._send_what_is_due()
+                with self._bearing_trouble():
+                    send(self.clock.monotonic_s())
+
+    @contextmanager
+    def _bearing_trouble(self) -> Iterator[None]:
+        try:
+            yield
         except UplinkUnavailable:
             # Nothing is lost: what was not sent is still due.
             log.debug("connection broke while sending")
@@ -117,6 +129,7 @@ class DeliveryLoop:
             case Disconnected(reason, twin):
                 self.health.problem("broker_lost", reason)
                 if twin:
+                    self._now.twin_until_s = self.clock.monotonic_s() + _TWIN_FADES_S
                     self.health.problem("twin_unit", reason)
             case Arrived(topic, payload):
                 self._arrived(topic, payload)
@@ -160,11 +173,15 @@ class DeliveryLoop:
         apart_s = abs((server_time - now.at).total_seconds())
         if apart_s < _ANCHOR_STEP_S:
             self.health.fine("clock_wrong")
-            if now.clock == "synced" or self._now.anchored:
+            if now.clock == "synced":
                 return
         else:
             self.health.problem("clock_wrong", f"this unit's clock and the hub's are {apart_s:.0f} s apart: check NTP")
-        self._now.anchored = True
+        # The hub's time at the start of this boot: what an anchor says, whatever the wall clock does.
+        boot_s = server_time.timestamp() - now.boottime_ns / NS_PER_S
+        if self._now.anchored_s is not None and abs(boot_s - self._now.anchored_s) < _ANCHOR_STEP_S:
+            return
+        self._now.anchored_s = boot_s
         self.recorder.record(
             [
                 Anchor(
@@ -176,7 +193,8 @@ class DeliveryLoop:
                     error_ms=_ANCHOR_ERROR_MS,
                 )
             ],
-            {},
+            # For what a full disk held back until now.
+            self.keeper.known.names,
         )
 
     def _receipt(self, receipt: Receipt) -> None:
@@ -195,18 +213,24 @@ class DeliveryLoop:
         if message is not None:
             self._send("applied", message)
 
-    def _send_what_is_due(self) -> None:
-        now_s = self.clock.monotonic_s()
+    def _greet_if_due(self, now_s: float) -> None:
         if not self._now.welcomed and now_s >= self._now.hello_due_s:
             self._greet(now_s)
-        want = self.keeper.next_want(now_s)
-        if want:
-            self._send("want", want)
-        elif applied := self.keeper.finish_if_complete():
-            self._send("applied", applied)
+
+    def _follow_gallery(self, now_s: float) -> None:
+        message = self.keeper.next_want(now_s) or self.keeper.finish_if_complete()
+        if message:
+            self._send("want" if isinstance(message, Want) else "applied", message)
+
+    def _send_events(self, now_s: float) -> None:
         if self._now.welcomed:
             for batch in self.window.due(now_s, self.journal.undelivered):
                 self._send("events", batch)
+
+    def _send_status(self, now_s: float) -> None:
+        if now_s >= self._now.twin_until_s:
+            self._now.twin_until_s = float("inf")
+            self.health.fine("twin_unit")
         if now_s >= self._now.status_due_s or self._now.status_changes != self.health.changes:
             self._now.status_due_s = now_s + self.status_every_s
             self._now.status_changes = self.health.changes

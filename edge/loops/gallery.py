@@ -31,6 +31,7 @@ class GalleryKeeper:
         self._sync = GallerySync(identity, store)
         # Replaced as a whole: a reader sees the old one or the new one, never a mixture.
         self.known: KnownStudents = knows_nobody(identity.pack_id, dimensions)
+        self._opened: HeadBody | None = None
 
     def open_stored(self, signed_head: Head | None) -> None:
         """Open the gallery on disk, so that recognition starts without a network.
@@ -40,8 +41,7 @@ class GalleryKeeper:
         if signed_head is None:
             return
         try:
-            head = open_head(self._identity, signed_head)
-            self.known = self._open(head)
+            self._use(open_head(self._identity, signed_head))
         except GalleryRefused as exc:
             self._health.problem("gallery_unusable", str(exc))
 
@@ -49,6 +49,9 @@ class GalleryKeeper:
         """Take note of a head; return what to tell the hub at once (it is in use already, or refused)."""
         try:
             current = self._sync.on_head(head)
+            if current and current != self._opened:
+                # On disk, and could not be opened at the start: the hub must not take it for used.
+                self._use(current)
         except GalleryRefused as exc:
             return self._refused(exc)
         self._health.fine("gallery_refused")
@@ -71,26 +74,30 @@ class GalleryKeeper:
             self._sync.abandon()
             return self._refused(exc)
 
-    def next_want(self, now_s: float) -> Want | None:
-        """Return what to ask the hub for now."""
+    def next_want(self, now_s: float) -> Want | Applied | None:
+        """Return what to ask the hub for now, or why what lies on disk for this gallery is refused."""
         try:
             return self._sync.next_want(now_s)
         except GalleryRefused as exc:
-            self._sync.abandon()
-            self._refused(exc)
-            return None
+            return self._refused(exc)
 
     def _put_into_use(self, staged: StagedGallery) -> Applied:
         before = self._template_owners(self._store.in_use())
         # Opened before it is swapped in: what cannot be opened never replaces what works.
         known = self._open(staged.head)
         self._store.swap(staged)
-        self.known = known
+        self.known, self._opened = known, staged.head
         self._sync.abandon()
         self._health.fine("gallery_unusable")
+        self._health.fine("gallery_refused")
         after = self._template_owners(staged.head)
         log.info("gallery in use revision=%d students=%d", known.revision, known.gallery.size)
         return self._applied(staged.head, tuple(sorted(before - after))[:_ERASED_AT_MOST])
+
+    def _use(self, head: HeadBody) -> None:
+        """Open the gallery that is on disk and use it."""
+        self.known, self._opened = self._open(head), head
+        self._health.fine("gallery_unusable")
 
     def _template_owners(self, head: HeadBody | None) -> set[str]:
         """Return who has a template in a gallery that is on disk."""

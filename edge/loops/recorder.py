@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from edge.core.errors import StorageFailed, StorageFull
@@ -10,6 +11,7 @@ from edge.core.ports import Journal, OpenInterval
 from edge.loops.health import Health
 from protocol.events import Event
 
+_AT_ONCE = 500
 _HELD_AT_MOST = 10_000
 """About 10 MB of events; beyond this the oldest are lost, and counted."""
 
@@ -47,17 +49,22 @@ class Recorder:
         if not events and not self._held:
             return []
         self._held.extend(events)
+        stored: list[Event] = []
         try:
-            stored = self._journal.append(list(self._held))
+            # In portions: a disk that is still full refuses the first one, which costs little.
+            while portion := list(islice(self._held, _AT_ONCE)):
+                stored += self._journal.append(portion)
+                for _ in portion:
+                    self._held.popleft()
         except StorageFull as exc:
             self._health.problem("disk_full", f"{exc}: {exc.hint}")
             while len(self._held) > _HELD_AT_MOST:
                 self._held.popleft()
                 self.lost += 1
-            return []
-        self._held.clear()
-        self._health.fine("disk_full")
-        self._copy(stored, names)
+        else:
+            self._health.fine("disk_full")
+        if stored:
+            self._copy(stored, names)
         return stored
 
     def remember(self, intervals: Sequence[OpenInterval]) -> None:

@@ -63,7 +63,12 @@ class Supervisor:
         clean = True
         for loop, thread in self._threads:
             self._halts[loop.name].set()
-            loop.interrupt()
+            try:
+                loop.interrupt()
+            except Exception:
+                # The others must still finish: what they hold goes to disk.
+                log.exception("loop cannot be interrupted name=%s", loop.name)
+                clean = False
             thread.join(loop.patience_s)
             if thread.is_alive():
                 log.error("loop does not stop name=%s", loop.name)

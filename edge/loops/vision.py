@@ -25,10 +25,10 @@ class _Rate:
     _since_s: float | None = None
     _frames: int = 0
 
-    def tick(self, now_s: float) -> None:
+    def tick(self, now_s: float, frames: int = 1) -> None:
         if self._since_s is None:
             self._since_s = now_s
-        self._frames += 1
+        self._frames += frames
         if now_s - self._since_s >= _RATE_OVER_S:
             self.value = self._frames / (now_s - self._since_s)
             self._since_s, self._frames = now_s, 0
@@ -50,7 +50,7 @@ class VisionLoop:
     on_events: Callable[[list[Event]], None] = lambda _events: None
     rate: _Rate = field(default_factory=_Rate)
     _last: Stamp | None = None
-    _revision: int | None = None
+    _used: KnownStudents | None = None
     _remembered_ns: int = 0
 
     def recover(self) -> None:
@@ -64,11 +64,14 @@ class VisionLoop:
         if frame is None:
             # Nothing seen is still time that passes: students leave while the camera is lost.
             self._pass_time()
+            self.rate.tick(self.clock.monotonic_s(), frames=0)
             return not self.mailbox.finished
         known = self.known()
         events = self._forget_the_removed(known)
         if self._last and frame.stamp.boottime_ns < self._last.boottime_ns:
-            events += self.vision.cut(self._last, known)
+            # A recording begins again: nothing that is open can go on in a time that went back.
+            events += self.vision.finish(self._last, known)
+            self._remembered_ns = 0
         self._last = frame.stamp
         self._record([*events, *self.vision.process(frame, known)])
         self.rate.tick(self.clock.monotonic_s())
@@ -93,11 +96,11 @@ class VisionLoop:
             self._record(self.vision.book.tick(now, self.known().lessons))
 
     def _forget_the_removed(self, known: KnownStudents) -> list[Event]:
-        if known.revision == self._revision:
+        if known is self._used:
             return []
-        self._revision = known.revision
-        gone = [i.student_id for i in self.vision.book.open_intervals() if i.student_id not in known.names]
-        return self.vision.book.forget(gone)
+        self._used = known
+        present = [interval.student_id for interval in self.vision.book.open_intervals()]
+        return self.vision.book.forget([student_id for student_id in present if not known.recognises(student_id)])
 
     def _remember(self, stamp: Stamp) -> None:
         if stamp.boottime_ns - self._remembered_ns < _REMEMBER_EVERY_S * NS_PER_S:

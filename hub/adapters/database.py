@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from mysql.connector import Error as ConnectorError
 from sqlalchemy import URL, Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hub.adapters.migrations import expected_version, recorded_version
@@ -88,7 +88,7 @@ class Database:
                     connection.execution_options(isolation_level=isolation)
                 with connection.begin():
                     yield connection
-        except (DBAPIError, PoolTimeout, ConnectorError) as exc:
+        except (DBAPIError, PendingRollbackError, PoolTimeout, ConnectorError) as exc:
             meaning = translate(exc, str(self.address))
             if meaning is None:
                 raise

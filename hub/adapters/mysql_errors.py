@@ -4,13 +4,16 @@ The same fault arrives as InternalError, InterfaceError or OperationalError depe
 """
 
 from mysql.connector import Error as ConnectorError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hub.core.errors import BadInput, Conflict, HubError, StoreRefused, StoreUnavailable
 
 # The transaction is gone, the database lives: the same work may succeed at once.
 _LOST = {
+    # Only a migration meets these two: another one runs at the same moment.
+    1050: "another migration is under way",
+    1061: "another migration is under way",
     1047: "the cluster has no quorum",
     1053: "the database is shutting down",
     1180: "the database could not commit",
@@ -85,6 +88,9 @@ def translate(exc: Exception, where: str) -> HubError | None:
     """
     if isinstance(exc, PoolTimeout):
         return StoreUnavailable(f"all connections to the database are busy ({where})")
+    if isinstance(exc, PendingRollbackError):
+        # Somebody went on after a statement had lost the connection.
+        return TransactionLost(f"the connection broke ({where})")
     errno = errno_of(exc)
     if errno in _REFUSED:
         text, hint = _REFUSED[errno]

@@ -5,6 +5,7 @@ from typing import Any
 from hub.adapters import audit_log
 from hub.adapters.migrations import expected_version
 from hub.adapters.migrations import migrate as migrate_tables
+from hub.core.errors import Conflict
 from hub.office.context import Office
 
 
@@ -17,7 +18,11 @@ def migrate(office: Office) -> dict[str, Any]:
     # Checked before anything is sealed with them: a broken copy must not become the key in use.
     office.keys.hub_key()
     office.keys.signing_key()
-    before, after = office.database.run(migrate_tables)
+    try:
+        before, after = office.database.run(migrate_tables)
+    except Conflict:
+        # Another migration recorded the version a moment before us; what it did is seen now.
+        before, after = office.database.run(migrate_tables)
     if before != after or created:
         with office.database.transaction() as connection:
             audit_log.record(

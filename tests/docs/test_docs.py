@@ -29,9 +29,11 @@ PROGRAMS: dict[str, Any] = {
     "rollcall-edge": typer.main.get_command(edge_app),
     "rollcall-hub": typer.main.get_command(hub_app),
 }
+DEFAULT = "pictures"
+"""The command of the hub's group `enrol` that may be left out."""
 SVG = "{http://www.w3.org/2000/svg}"
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s]+)\)")
 _OWN_PATH = re.compile(r"(?:config|deploy|docs|edge|hub|protocol|recognition|tests)/[\w./-]*")
@@ -84,7 +86,8 @@ def unknown_words(line: str) -> list[str]:
                 unknown.append(word)
             skip = not options.get(word, True)
         elif getattr(command, "commands", None):
-            known = command.commands.get(word)
+            # A file after `enrol` belongs to the command that `enrol` stands for.
+            known = command.commands.get(word) or command.commands.get(DEFAULT)
             if known is None:
                 unknown.append(word)
                 break
@@ -94,7 +97,7 @@ def unknown_words(line: str) -> list[str]:
 
 def default_options(group: Any) -> dict[str, bool]:
     """Return the options of the command that `enrol` stands for when none is named."""
-    default = getattr(group, "commands", {}).get("pictures")
+    default = getattr(group, "commands", {}).get(DEFAULT)
     return options_of(default) if default else {}
 
 
@@ -141,6 +144,7 @@ def test_the_check_of_commands_finds_what_does_not_exist() -> None:
     """Otherwise the test before this one might pass for want of looking."""
     assert unknown_words("rollcall-hub student destroy --serial 1") == ["destroy"]
     assert unknown_words("rollcall-hub --config hub.toml student list --everybody") == ["--everybody"]
+    assert unknown_words("rollcall-hub enrol --serial 0012 --allow-twins ada.jpg") == ["--allow-twins"]
     assert not unknown_words("rollcall-hub --config hub.toml enrol --serial 0012 ada.jpg")
 
 
@@ -165,7 +169,8 @@ def test_relative_links_resolve(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_named_in_code_exist(page: Path) -> None:
     """A path of ours in code, such as `config/hub.example.toml`, is there."""
-    named = {span for span in _SPAN.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))) if _OWN_PATH.fullmatch(span)}
+    spans = _SPAN.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+    named = {span for span in spans if _OWN_PATH.fullmatch(span)}
     assert not {path for path in named if not (PROJECT / path).exists()}
 
 

@@ -16,7 +16,7 @@ from edge.adapters.sqlite_journal import SqliteJournal
 from edge.core.errors import AnotherDaemon, StorageFailed, StorageFull
 from protocol.delivery import SeqRange
 from tests.edge_adapters import programs
-from tests.edge_adapters.pieces import gallery, hash_of, ident, seen, stamp
+from tests.edge_adapters.pieces import MORNING, gallery, hash_of, ident, seen, stamp
 
 
 @pytest.fixture
@@ -556,7 +556,7 @@ class TestAHundredThousandEvents:
         journal.waiting()
         journal.delivered([SeqRange(first=1, last=1)])
         journal.keep_open(journal.open_intervals())
-        list(journal.history(kinds=("seen",), day="2026-03-02", limit=10))
+        list(journal.history(kinds=("seen",), since=MORNING, limit=10))
         file.db.conn.set_trace_callback(None)
         plans = []
         for statement in asked:

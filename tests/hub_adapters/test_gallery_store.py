@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
+from hub.adapters.content_cache import ContentCache
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.gallery_store import ContentCache, GalleryMaking, MySqlGalleryStore, touch_galleries
+from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore, touch_galleries
 from hub.adapters.schema import (
     consents,
     erasures,

@@ -25,7 +25,7 @@ TOPIC = "rollcall/1/link-test/up/11111111-1111-4111-8111-111111111111/events"
 
 @contextmanager
 def a_link(broker: Any, *, filters: list[str] = FILTERS, inbox_size: int = 100, **changed: Any) -> Iterator[MqttLink]:
-    values = {"client_id": f"link-{os.getpid()}-{time.monotonic_ns()}", "keepalive_s": 5} | changed
+    values: dict[str, Any] = {"client_id": f"link-{os.getpid()}-{time.monotonic_ns()}", "keepalive_s": 5} | changed
     link = MqttLink(BrokerAddress(broker.host, broker.port, **values), filters, SystemClock(), inbox_size=inbox_size)
     link.start()
     try:

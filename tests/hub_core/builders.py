@@ -52,7 +52,7 @@ _SEEN_ONLY = ("score", "margin", "samples", "gallery_revision", "pack_id")
 
 def a_left(seq: int, interval_id: str, student_id: str, at: datetime, **changed: Any) -> dict[str, Any]:
     """A `left` event."""
-    nothing = dict.fromkeys(_SEEN_ONLY)
+    nothing: dict[str, Any] = dict.fromkeys(_SEEN_ONLY)
     return an_event(
         seq,
         **(
@@ -72,7 +72,7 @@ def a_left(seq: int, interval_id: str, student_id: str, at: datetime, **changed:
 
 def a_coverage(seq: int, since: datetime, until: datetime, **changed: Any) -> dict[str, Any]:
     """A `coverage` event of a unit that watched all the time."""
-    nothing = dict.fromkeys(("score", "margin", "samples", "student_id"))
+    nothing: dict[str, Any] = dict.fromkeys(("score", "margin", "samples", "student_id"))
     values = {
         "kind": "coverage",
         "since": since,
@@ -89,14 +89,14 @@ def a_coverage(seq: int, since: datetime, until: datetime, **changed: Any) -> di
 
 def an_anchor(seq: int, utc: datetime, boottime_ns: int, **changed: Any) -> dict[str, Any]:
     """An `anchor` event."""
-    nothing = dict.fromkeys((*_SEEN_ONLY, "student_id"))
+    nothing: dict[str, Any] = dict.fromkeys((*_SEEN_ONLY, "student_id"))
     values = {"kind": "anchor", "utc": utc, "boottime_ns": boottime_ns, "source": "ntp", "error_ms": 5}
     return an_event(seq, **(nothing | values | changed))
 
 
 def a_mark(seq: int, student_id: str, status: str, at: datetime, **changed: Any) -> dict[str, Any]:
     """A `mark` event."""
-    nothing = dict.fromkeys(_SEEN_ONLY)
+    nothing: dict[str, Any] = dict.fromkeys(_SEEN_ONLY)
     values = {"kind": "mark", "student_id": student_id, "status": status, "at": at, "by": "Teacher"}
     return an_event(seq, **(nothing | values | changed))
 

@@ -1,6 +1,7 @@
 """Understanding and judging what units send, without a database or a broker."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -84,9 +85,7 @@ def test_the_reason_never_quotes_the_message() -> None:
         ({"note": "x" * 61_000}, "too_large"),
     ],
 )
-def test_an_event_that_can_never_be_taken_is_refused_and_the_others_are_not(
-    changed: dict[str, object], code: str
-) -> None:
+def test_an_event_that_can_never_be_taken_is_refused_and_the_others_are_not(changed: dict[str, Any], code: str) -> None:
     batch = a_batch([an_event(1), an_event(2, **changed), an_event(3)])
     assert [(one.seq, one.code) for one in batch.refused] == [(2, code)]
     assert [row.event.seq for row in batch.rows] == [1, 3]

@@ -91,7 +91,8 @@ class Register:
 
 
 def test_a_large_amount_is_derived_without_a_pause_and_then_it_rests() -> None:
-    register, clock, pauses = Register(), FakeClock(), []
+    register, clock = Register(), FakeClock()
+    pauses: list[float] = []
     loop = DeriveLoop(store=register, clock=clock, pause=pauses.append)
     register.dirty = 2 * MOST_AT_ONCE + 1
     for _ in range(2):
@@ -112,7 +113,8 @@ def test_lessons_that_ended_are_looked_for_now_and_then() -> None:
 
 def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    register, pauses = Register(), []
+    register = Register()
+    pauses: list[float] = []
     register.away = True
     DeriveLoop(store=register, clock=FakeClock(), pause=pauses.append).step()
     assert pauses == [5.0]

@@ -1,0 +1,474 @@
+"""The conversation with the hub: greeting, records, receipts, gallery, status, and what can go wrong in it."""
+
+import queue
+from datetime import timedelta
+
+import pytest
+
+from edge.core.delivery import DeliveryWindow
+from edge.core.errors import StorageFailed
+from edge.core.news import Arrived, Connected, Disconnected, News
+from edge.loops.delivery import DeliveryLoop, UnitFacts
+from edge.loops.gallery import GalleryKeeper
+from edge.loops.health import Health
+from edge.loops.recorder import Recorder
+from protocol import codec, topics
+from protocol.base import MAX_MESSAGE_BYTES, Envelope
+from protocol.content import Applied, Head, Want
+from protocol.delivery import EventBatch, Hello, Limits, Receipt, Rejection, Welcome, ranges
+from protocol.events import Anchor
+from protocol.status import Status
+from tests.builders import DIMENSIONS, OTHER_UNIT, PACK, SITE, UNIT, HubSide, face_of, seen, student, uid
+from tests.fakes import BOOT, EPOCH, FakeClock, FakeUplink, MemoryCsv, MemoryGalleryStore, MemoryJournal
+
+HUB = HubSide()
+
+
+class Talk:
+    """A delivery loop, and a hub that speaks through it."""
+
+    def __init__(self, *, connected: bool = True, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.health = Health()
+        self.journal = MemoryJournal()
+        self.csv = MemoryCsv()
+        self.store = MemoryGalleryStore()
+        self.uplink = FakeUplink(connected=connected)
+        self.news: queue.Queue[News] = queue.Queue()
+        self.recorder = Recorder(self.journal, self.csv, self.health)
+        self.keeper = GalleryKeeper(HUB.unit, self.store, DIMENSIONS, self.clock, self.health)
+        self.loop = DeliveryLoop(
+            facts=UnitFacts(SITE, UNIT, "0.1.0", PACK, session=3),
+            journal=self.journal,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            uplink=self.uplink,
+            news=self.news,
+            clock=self.clock,
+            health=self.health,
+            window=DeliveryWindow(EPOCH, self.clock.new_id, lambda: 1.0),
+            live=lambda: {"frames_per_s": 4.5, "disk_free_bytes": 10**9},
+        )
+        if connected:
+            self.news.put(Connected())
+
+    def step(self, after_s: float = 0.0) -> None:
+        self.clock.advance(after_s)
+        self.loop.step(timeout_s=0)
+
+    def say(self, channel: str, message: Envelope) -> None:
+        """Say something as the hub."""
+        self.news.put(Arrived(topics.down(SITE, UNIT, channel).topic, codec.encode(message)))
+        self.step()
+
+    def welcome(self, *, ahead_s: float = 0.0, limits: Limits | None = None, epoch: str = EPOCH) -> None:
+        server_time = self.clock.at + timedelta(seconds=ahead_s)
+        self.say("welcome", Welcome(epoch=epoch, high_water=0, server_time=server_time, limits=limits or Limits()))
+
+    def connect(self) -> None:
+        """Come back after the connection was lost."""
+        self.uplink.connected = True
+        self.news.put(Connected())
+        self.step()
+
+    def record(self, count: int) -> None:
+        have = len(self.journal.stored)
+        self.journal.append([seen(event=have + n + 1) for n in range(count)])
+
+    def on(self, channel: str) -> list[Envelope]:
+        return self.uplink.on(channel)
+
+    def batches(self) -> list[EventBatch]:
+        return [message for message in self.on("events") if isinstance(message, EventBatch)]
+
+    def sent_seqs(self) -> list[int]:
+        return [event["seq"] for batch in self.batches() for event in batch.events]
+
+    def statuses(self) -> list[Status]:
+        return [message for message in self.on("status") if isinstance(message, Status)]
+
+    def applied(self) -> list[Applied]:
+        return [message for message in self.on("applied") if isinstance(message, Applied)]
+
+    def take(self, batch: EventBatch) -> None:
+        """Answer a batch as a hub that has committed it."""
+        spans = ranges([event["seq"] for event in batch.events])
+        self.say("receipt", Receipt(epoch=EPOCH, batch_id=batch.batch_id, accepted=spans))
+
+    def problems(self) -> list[str]:
+        return [problem.code for problem in self.health.problems()]
+
+    def anchors(self) -> list[Anchor]:
+        return [event for event in self.journal.events if isinstance(event, Anchor)]
+
+
+def test_a_unit_introduces_itself_after_connecting() -> None:
+    talk = Talk()
+    talk.record(3)
+    talk.step()
+    assert talk.on("hello") == [
+        Hello(
+            epoch=EPOCH,
+            boot_id=BOOT,
+            last_seq=3,
+            delivered_seq=0,
+            gallery_revision=0,
+            pack_id=PACK,
+            software="0.1.0",
+            clock="synced",
+            at=talk.clock.at,
+        )
+    ]
+
+
+def test_a_unit_greets_every_ten_seconds_until_it_is_welcomed() -> None:
+    talk = Talk()
+    for _ in range(31):
+        talk.step(after_s=1.0)
+    assert len(talk.on("hello")) == 4
+    assert talk.problems() == ["hub_silent"]
+    talk.welcome()
+    assert talk.problems() == []
+    for _ in range(30):
+        talk.step(after_s=1.0)
+    assert len(talk.on("hello")) == 4
+
+
+def test_records_go_out_only_after_the_welcome_and_within_its_limits() -> None:
+    talk = Talk()
+    talk.record(5)
+    talk.step()
+    assert talk.batches() == []
+    talk.welcome(limits=Limits(batch_events=2, batches_in_flight=2))
+    assert [[event["seq"] for event in batch.events] for batch in talk.batches()] == [[1, 2], [3, 4]]
+
+
+def test_a_welcome_for_another_database_file_is_not_ours() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome(epoch="f" * 16)
+    assert talk.batches() == []
+
+
+def test_a_record_is_delivered_when_its_receipt_is_there_and_not_before() -> None:
+    talk = Talk()
+    talk.record(3)
+    talk.welcome()
+    assert not talk.loop.all_delivered
+    talk.take(talk.batches()[0])
+    assert talk.loop.all_delivered
+    assert talk.journal.positions() == (3, 3)
+    talk.step(after_s=500)
+    assert talk.sent_seqs() == [1, 2, 3]
+
+
+def test_a_duplicate_counts_as_delivered() -> None:
+    talk = Talk()
+    talk.record(2)
+    talk.welcome()
+    receipt = Receipt(epoch=EPOCH, batch_id=talk.batches()[0].batch_id, duplicate=ranges([1, 2]))
+    talk.say("receipt", receipt)
+    assert talk.loop.all_delivered
+
+
+def test_a_rejected_record_becomes_a_dead_letter_and_a_problem_and_blocks_nothing() -> None:
+    talk = Talk()
+    talk.record(3)
+    talk.welcome()
+    batch = talk.batches()[0]
+    rejected = (Rejection(seq=2, code="conflict", detail="x"),)
+    talk.say("receipt", Receipt(epoch=EPOCH, batch_id=batch.batch_id, accepted=ranges([1, 3]), rejected=rejected))
+    assert talk.loop.all_delivered
+    assert talk.journal.dead_letters == {2: rejected[0]}
+    assert talk.problems() == ["dead_letters"]
+    assert talk.statuses()[-1].dead_letters == 1
+
+
+def test_an_unanswered_record_is_sent_again() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    for _ in range(11):
+        talk.step(after_s=1.0)
+    assert talk.sent_seqs() == [1, 1]
+
+
+def test_a_connection_that_breaks_in_the_middle_of_sending_loses_nothing() -> None:
+    talk = Talk()
+    talk.record(6)
+    talk.step()
+    talk.uplink.breaks_after = 1
+    talk.welcome(limits=Limits(batch_events=2, batches_in_flight=3))
+    assert talk.sent_seqs() == [1, 2]
+    talk.news.put(Disconnected("connection reset"))
+    talk.step()
+    assert talk.problems() == ["broker_lost"]
+    talk.uplink.drain()
+    talk.connect()
+    talk.welcome()
+    assert talk.sent_seqs() == [1, 2, 3, 4, 5, 6]
+    talk.take(talk.batches()[0])
+    assert talk.loop.all_delivered
+    assert talk.problems() == []
+
+
+def test_a_late_receipt_of_an_earlier_connection_still_counts() -> None:
+    talk = Talk()
+    talk.record(2)
+    talk.welcome()
+    (batch,) = talk.batches()
+    talk.connect()
+    talk.take(batch)
+    assert talk.loop.all_delivered
+
+
+def test_without_a_connection_nothing_is_sent_and_nothing_fails() -> None:
+    talk = Talk(connected=False)
+    talk.record(2)
+    for _ in range(30):
+        talk.step(after_s=1.0)
+    talk.loop.goodbye()
+    assert talk.uplink.published == []
+    assert talk.journal.waiting().events == 2
+
+
+def test_a_busy_hub_is_left_alone_and_told_about() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    (batch,) = talk.batches()
+    talk.say("receipt", Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=30))
+    assert talk.problems() == ["hub_busy"]
+    talk.step(after_s=29)
+    assert len(talk.batches()) == 1
+    talk.step(after_s=20)
+    assert len(talk.batches()) == 2
+    talk.take(batch)
+    assert talk.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        (topics.down(SITE, UNIT, "welcome").topic, b""),
+        (topics.down(SITE, UNIT, "head").topic, b""),
+        (topics.down(SITE, UNIT, "receipt").topic, b"{}"),
+        (topics.down(SITE, UNIT, "part").topic, b"{" * (MAX_MESSAGE_BYTES + 1)),
+        (topics.up(SITE, UNIT, "hello").topic, b"{}"),
+        (f"rollcall/2/{SITE}/down/{UNIT}/welcome", b"{}"),
+        (f"rollcall/1/{SITE}/down/{UNIT}/selfdestruct", b"{}"),
+        ("some/other/topic", b"{}"),
+    ],
+)
+def test_messages_that_are_none_are_ignored(topic: str, payload: bytes) -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.step()
+    talk.news.put(Arrived(topic, payload))
+    talk.step()
+    assert talk.journal.waiting().events == 1
+    talk.welcome()
+    assert talk.sent_seqs() == [1]
+
+
+@pytest.mark.parametrize(("site", "unit"), [(SITE, OTHER_UNIT), ("other-school", UNIT)])
+def test_messages_for_another_unit_are_ignored(site: str, unit: str) -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    receipt = Receipt(epoch=EPOCH, batch_id=talk.batches()[0].batch_id, accepted=ranges([1]))
+    talk.news.put(Arrived(topics.down(site, unit, "receipt").topic, codec.encode(receipt)))
+    talk.step()
+    assert not talk.loop.all_delivered
+
+
+def test_a_status_comes_at_once_every_half_minute_and_with_every_change() -> None:
+    talk = Talk()
+    talk.step()
+    assert len(talk.statuses()) == 1
+    for _ in range(29):
+        talk.step(after_s=1.0 / 3)
+    assert len(talk.statuses()) == 1
+    talk.health.problem("camera_lost", "no camera")
+    talk.step()
+    talk.step()
+    assert [status.state for status in talk.statuses()] == ["watching", "degraded"]
+    talk.health.fine("camera_lost")
+    talk.step()
+    assert talk.statuses()[-1].state == "watching"
+    talk.welcome()
+    before = len(talk.statuses())
+    for _ in range(60):
+        talk.step(after_s=1.0)
+    assert len(talk.statuses()) == before + 2
+
+
+def test_a_status_tells_the_truth_and_is_retained() -> None:
+    talk = Talk()
+    talk.record(2)
+    talk.step(after_s=20)
+    status = talk.statuses()[-1]
+    assert (status.session, status.waiting_events, status.oldest_waiting_s) == (3, 2, 20.0)
+    assert (status.frames_per_s, status.disk_free_bytes, status.clock) == (4.5, 10**9, "synced")
+    assert [sent.retain for sent in talk.uplink.published if sent.address.channel == "status"] == [True]
+
+
+def test_a_unit_that_stops_on_purpose_says_so() -> None:
+    talk = Talk()
+    talk.step()
+    talk.loop.goodbye()
+    assert talk.statuses()[-1].state == "stopped"
+
+
+def test_a_clock_like_the_hubs_is_not_written_down() -> None:
+    talk = Talk()
+    talk.welcome(ahead_s=1.0)
+    assert talk.anchors() == []
+    assert talk.problems() == []
+
+
+def test_a_clock_that_is_wrong_is_written_down_once_and_reported() -> None:
+    talk = Talk()
+    for _ in range(4):
+        talk.connect()
+        talk.welcome(ahead_s=3600)
+        talk.step(after_s=600)
+    (anchor,) = talk.anchors()
+    assert anchor.utc - anchor.at == timedelta(hours=1)
+    assert talk.problems() == ["clock_wrong"]
+
+
+def test_a_clock_that_was_never_synchronised_is_anchored_once_though_it_is_right() -> None:
+    talk = Talk(clock=FakeClock(quality="unsynced"))
+    talk.welcome()
+    talk.welcome()
+    assert len(talk.anchors()) == 1
+    assert talk.problems() == []
+
+
+def test_a_hub_whose_own_time_changed_is_news() -> None:
+    talk = Talk()
+    talk.welcome(ahead_s=3600)
+    talk.welcome(ahead_s=60)
+    assert len(talk.anchors()) == 2
+
+
+def test_a_clock_that_was_set_right_is_no_problem_any_more() -> None:
+    talk = Talk()
+    talk.welcome(ahead_s=3600)
+    talk.clock.set_wall(talk.clock.at + timedelta(hours=1))
+    talk.welcome()
+    assert talk.problems() == []
+    assert len(talk.anchors()) == 1
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_hub_with_an_impossible_time_does_not_stop_the_unit(year: int) -> None:
+    talk = Talk()
+    server_time = talk.clock.at.replace(year=year)
+    talk.say("welcome", Welcome(epoch=EPOCH, high_water=0, server_time=server_time))
+    assert talk.problems() == ["clock_wrong"]
+
+
+def test_an_event_held_back_by_a_full_disk_keeps_its_name_when_the_conversation_stores_it() -> None:
+    talk = Talk(clock=FakeClock(quality="unsynced"))
+    fetch(talk, revision=5)
+    talk.journal.trouble.fill(times=1)
+    talk.recorder.record([seen(1)], talk.keeper.known.names)
+    talk.welcome()
+    assert talk.csv.lines == [(uid(1), "0001_Student 1")]
+
+
+def test_a_full_disk_is_reported_to_the_hub_and_receipts_count_when_there_is_space_again() -> None:
+    talk = Talk()
+    talk.record(2)
+    talk.welcome()
+    talk.journal.trouble.fill()
+    talk.take(talk.batches()[0])
+    assert talk.problems() == ["disk_full"]
+    assert "disk_full" in {problem.code for problem in talk.statuses()[-1].problems}
+    talk.journal.trouble.heal()
+    for _ in range(20):
+        talk.step(after_s=1.0)
+    talk.take(talk.batches()[-1])
+    assert talk.loop.all_delivered
+
+
+def test_a_gallery_that_finds_no_space_does_not_silence_the_unit() -> None:
+    """Records and status must still go out, or nobody learns that the disk is full."""
+    talk = Talk()
+    talk.record(1)
+    source = HUB.gallery(5, {}, without_template=[15])
+    talk.say("head", source.head)
+    talk.store.stage(source.body.manifest_hash, source.content[source.body.manifest_hash][1])
+    talk.store.trouble.fill()
+    talk.welcome()
+    assert talk.sent_seqs() == [1]
+    assert "disk_full" in {problem.code for problem in talk.statuses()[-1].problems}
+
+
+def test_a_broken_disk_ends_the_loop() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    talk.journal.trouble.break_down()
+    with pytest.raises(StorageFailed):
+        talk.take(talk.batches()[0])
+
+
+def fetch(talk: Talk, revision: int, *numbers: int) -> None:
+    """Announce a gallery and answer what the unit asks for."""
+    source = HUB.gallery(revision, {number: [face_of(number)] for number in numbers or (1, 2)})
+    talk.say("head", source.head)
+    answered = 0
+    for _ in range(10):
+        wants = [message for message in talk.on("want") if isinstance(message, Want)]
+        for want in wants[answered:]:
+            for part in source.parts(want):
+                talk.say("part", part)
+        answered = len(wants)
+
+
+def test_a_gallery_is_fetched_used_and_confirmed() -> None:
+    talk = Talk()
+    fetch(talk, 5)
+    assert [(said.revision, said.students) for said in talk.applied()] == [(5, 2)]
+    assert set(talk.keeper.known.gallery.student_ids) == {student(1), student(2)}
+    fetch(talk, 6, 2)
+    assert talk.applied()[-1].erased == (student(1),)
+
+
+def test_a_confirmation_that_was_lost_is_given_again_after_the_next_connect() -> None:
+    talk = Talk()
+    source = HUB.gallery(5, {}, without_template=[15])
+    talk.say("head", source.head)
+    talk.uplink.breaks_after = 0
+    want = next(message for message in talk.on("want") if isinstance(message, Want))
+    for part in source.parts(want):
+        talk.say("part", part)
+    assert talk.applied() == []
+    talk.connect()
+    talk.say("head", source.head)
+    assert [said.revision for said in talk.applied()] == [5]
+
+
+def test_a_refused_gallery_is_answered_with_the_reason() -> None:
+    talk = Talk()
+    talk.say("head", Head(body="{}", signature=b"x" * 64))
+    assert [(said.revision, said.problem) for said in talk.applied()] == [(0, "bad_signature")]
+    assert talk.problems() == ["gallery_refused"]
+
+
+def test_a_twin_is_reported_and_forgotten_when_it_was_not_seen_for_ten_minutes() -> None:
+    """Two units with one name take the connection from each other again and again."""
+    talk = Talk()
+    talk.step()
+    talk.news.put(Disconnected("another client uses this name", twin=True))
+    talk.step()
+    talk.connect()
+    assert talk.problems() == ["twin_unit"]
+    talk.welcome()
+    talk.step(after_s=599)
+    assert talk.problems() == ["twin_unit"]
+    talk.step(after_s=2)
+    assert talk.problems() == []

@@ -1,0 +1,201 @@
+"""The commands for database, units and galleries, as an operator runs them, against a real MariaDB."""
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from deploy.database_server import Database as ServerDatabase
+from hub.adapters.database import Database
+from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
+from hub.adapters.unit_store import keep_status
+from hub.cli import app
+from hub.office.context import Office
+from protocol.sealing import public_key_of
+from protocol.status import Status
+from tests.hub_adapters.places import an_address, write_settings
+from tests.hub_core.builders import EPOCH, START, an_id
+
+pytestmark = pytest.mark.server
+
+
+class Operator:
+    """Runs commands with a settings file."""
+
+    def __init__(self, folder: Path, database: ServerDatabase) -> None:
+        self.folder = folder
+        self.settings = write_settings(folder, database)
+        self.database = Database(an_address(database))
+        self.code = 0
+        self.out = self.err = ""
+
+    def run(self, *arguments: str) -> str:
+        result = CliRunner().invoke(app, ["--config", str(self.settings), "--actor", "ada", *arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+        return self.out
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    def rows(self, table: Any) -> list[dict[str, Any]]:
+        with self.database.transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(table.select())]
+
+    def add_unit(self, label: str = "door-12", *more: str) -> dict[str, Any]:
+        made: dict[str, Any] = self.json("unit", "add", label, "--room", "12", "--out", str(self.folder / label), *more)
+        return made
+
+
+@pytest.fixture
+def operator(tmp_path: Path, migrated_database: Any, hub_database: Database) -> Any:
+    person = Operator(tmp_path, migrated_database[0])
+    person.run("db", "migrate")
+    assert person.code == 0
+    with hub_database.transaction() as connection:
+        connection.execute(rooms.insert().values(id=an_id(1), name="12"))
+    yield person
+    person.database.close()
+
+
+def test_migrate_makes_tables_and_keys_and_says_to_keep_a_copy(tmp_path: Path, database: ServerDatabase) -> None:
+    person = Operator(tmp_path, database)
+    person.run("db", "check")
+    assert (person.code, "db migrate" in person.err) == (1, True)
+    assert "version" in person.run("db", "migrate")
+    assert "KEEP A COPY" in person.err
+    assert stat.S_IMODE((tmp_path / "hub.key").stat().st_mode) == 0o600
+    assert person.json("db", "migrate")["created_keys"] == []
+    assert person.json("db", "check")["version"] == "0001"
+    assert [row["action"] for row in person.rows(audit)] == ["db.migrate"]
+    person.database.close()
+
+
+def test_a_unit_gets_an_identity_keys_and_settings(operator: Operator) -> None:
+    made = operator.add_unit("door-12", "--broker-host", "broker.school", "--camera", "picamera2")
+    folder = operator.folder / "door-12"
+    settings = tomllib.loads((folder / "edge.toml").read_text(encoding="utf-8"))
+    assert settings == {
+        "site": "test-site",
+        "unit_id": made["unit_id"],
+        "label": "door-12",
+        "broker": {"host": "broker.school", "port": 1883},
+        "keys": {"data_key_file": "unit.key", "hub_key_file": "hub.pub"},
+        "recognition": {"pack_dir": "/var/lib/rollcall/pack"},
+        "storage": {"data_dir": "/var/lib/rollcall/edge"},
+        "camera": {"source": "picamera2"},
+    }
+    key = folder / "unit.key"
+    assert (stat.S_IMODE(key.stat().st_mode), key.stat().st_size) == (0o600, 32)
+    assert (folder / "hub.pub").read_bytes() == public_key_of((operator.folder / "hub_signing.key").read_bytes())
+    [unit] = operator.rows(units)
+    assert key.read_bytes() not in bytes(unit["data_key_sealed"])
+    assert operator.rows(galleries)[0]["revision"] == 1
+    entry = next(row for row in operator.rows(audit) if row["action"] == "unit.add")
+    assert (entry["actor"], entry["subject"]) == ("ada", f"unit:{made['unit_id']}")
+
+
+def test_a_label_with_quotes_and_newer_letters_survives_the_settings_file(operator: Operator) -> None:
+    label = 'Tür "12" \\ 😀'
+    operator.json("unit", "add", label, "--room", "12", "--out", str(operator.folder / "u"))
+    assert tomllib.loads((operator.folder / "u" / "edge.toml").read_text(encoding="utf-8"))["label"] == label
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("door-13", "--room", "none", "--out", "new"), "there is no room 'none'"),
+        (("door-12", "--room", "12", "--out", "new"), "there is a unit 'door-12' already"),
+        (("door-13", "--room", "12", "--out", "door-12"), "holds a unit already"),
+        ((" ", "--room", "12", "--out", "new"), "a label has"),
+    ],
+)
+def test_a_unit_that_cannot_be_added_leaves_nothing_behind(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(operator.folder)
+    operator.add_unit()
+    operator.run("unit", "add", *arguments)
+    assert operator.code == 1
+    assert said in operator.err
+    assert len(operator.rows(units)) == 1
+    assert not (operator.folder / "new" / "unit.key").exists()
+
+
+def test_units_are_listed_with_what_is_really_known(operator: Operator) -> None:
+    assert "no units yet" in operator.run("unit", "list")
+    unit_id = operator.add_unit()["unit_id"]
+    assert "never heard of yet" in operator.run("unit", "list")
+    status = Status(state="watching", session=1, epoch=EPOCH, waiting_events=3)
+    with operator.database.transaction() as connection:
+        keep_status(connection, unit_id, status, START)
+        connection.execute(
+            epochs.insert().values(
+                unit_id=unit_id, epoch=EPOCH, high_water=0, first_heard_at=START, last_heard_at=START
+            )
+        )
+    [line] = operator.json("unit", "list")
+    assert (line["state"], line["waiting_events"]) == ("silent", 3) or START.year > 2025
+    assert line["last_heard"] == "2026-09-01T06:00:00Z"
+    assert operator.rows(unit_status)
+
+
+def test_a_push_waits_for_confirmations_and_names_who_did_not(operator: Operator) -> None:
+    unit_id = operator.add_unit()["unit_id"]
+    lines = operator.json("gallery", "push", "--timeout", "0")
+    assert operator.code == 3
+    assert [line["current"] for line in lines] == [False]
+    assert "door-12 has not confirmed revision 1" in operator.err
+    assert operator.rows(galleries)[0]["push_count"] == 1
+    with operator.database.transaction() as connection:
+        connection.execute(update(galleries).values(confirmed_revision=1, confirmed_students=4))
+    assert "1 of 1 units have their gallery" in operator.run("gallery", "push", "--unit", "door-12")
+    assert operator.code == 0
+    [line] = operator.json("gallery", "status")
+    assert (line["unit_id"], line["current"], line["confirmed_students"]) == (unit_id, True, 4)
+    assert [row["action"] for row in operator.rows(audit)].count("gallery.push") == 2
+
+
+def test_a_push_to_a_unit_nobody_knows_is_refused(operator: Operator) -> None:
+    operator.run("gallery", "push", "--unit", "none")
+    assert (operator.code, "there is no unit 'none'" in operator.err) == (1, True)
+    operator.run("gallery", "push", "--unit", "none", "--all")
+    assert operator.code == 2
+
+
+def test_a_database_that_cannot_be_reached_is_exit_code_three(operator: Operator) -> None:
+    text = operator.settings.read_text(encoding="utf-8")
+    port = operator.database.address.port
+    operator.settings.write_text(text.replace(f"port = {port}", "port = 1"), encoding="utf-8")
+    operator.run("unit", "list")
+    assert operator.code == 3
+    assert "no database listens" in operator.err
+
+
+def test_a_wrong_password_is_exit_code_one_with_a_hint(operator: Operator) -> None:
+    (operator.folder / "database.password").write_text("wrong", encoding="utf-8")
+    operator.run("unit", "list")
+    assert operator.code == 1
+    assert "database.password_file" in operator.err
+    assert "Traceback" not in operator.err
+
+
+def test_a_missing_settings_file_and_a_wrong_option_are_told_apart(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(app, ["--config", str(tmp_path / "none.toml"), "unit", "list"])
+    assert (missing.exit_code, "there is no settings file" in missing.stderr) == (1, True)
+    assert CliRunner().invoke(app, ["unit", "list", "--colour"]).exit_code == 2
+
+
+def test_an_office_closes_its_connections(operator: Operator) -> None:
+    from hub.bootstrap import open_office
+    from hub.settings import load_settings
+
+    with open_office(load_settings(operator.settings, {}), "ada") as office:
+        assert isinstance(office, Office)
+        office.database.check_schema()
