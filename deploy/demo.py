@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = [str(exc)]
     except KeyboardInterrupt:
         problems = ["stopped by Ctrl-C; everything it had started is stopped"]
-    return _end(folder, problems, keep=options.keep)
+    # A real person's templates are in there: they were told that it is deleted, whatever happened.
+    return _end(folder, problems, keep=options.keep, private=bool(options.camera))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -80,11 +81,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _end(folder: Path, problems: list[str], *, keep: bool) -> int:
+def _end(folder: Path, problems: list[str], *, keep: bool, private: bool) -> int:
+    if private and not keep:
+        shutil.rmtree(folder, ignore_errors=True)
     if problems:
         for problem in problems:
             console.print(f"[red]wrong:[/] {problem}", soft_wrap=True)
-        console.print(f"logs are in {folder}")
+        if folder.exists():
+            console.print(f"logs are in {folder}")
         console.print("demo: failed")
         return 1
     if keep:

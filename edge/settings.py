@@ -255,4 +255,6 @@ def _placed(base: Path, path: Path, key: str) -> Path:
     try:
         return base / path.expanduser()
     except RuntimeError as exc:
-        raise SettingsWrong(f"setting `{key}`: {path} names a user who is not here", hint="write the whole path") from exc
+        raise SettingsWrong(
+            f"setting `{key}`: {path} names a user who is not here", hint="write the whole path"
+        ) from exc

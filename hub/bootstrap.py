@@ -12,7 +12,8 @@ from hub.adapters.database import Database, DatabaseAddress
 from hub.adapters.event_store import MySqlEventStore
 from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore
 from hub.adapters.key_files import HubKeys, read_password
-from hub.adapters.mqtt_link import BrokerAddress, MqttLink
+from hub.adapters.mqtt_link import MqttLink
+from hub.adapters.mqtt_reasons import BrokerAddress
 from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.core.attendance import Rules, SchoolDays
 from hub.core.errors import BrokerRefused, StoreUnavailable

@@ -57,7 +57,9 @@ class PiCamera:
             ) from exc
         source = self._request.source
         if not (source.isascii() and source.isdecimal()):
-            raise CameraLost(f"there is no camera {source}", hint="camera.source is its number with picamera2, mostly 0")
+            raise CameraLost(
+                f"there is no camera {source}", hint="camera.source is its number with picamera2, mostly 0"
+            )
         number = int(source)
         if number >= len(library.Picamera2.global_camera_info()):
             raise CameraLost(

@@ -160,7 +160,7 @@ class MqttUplink:
                 return
 
     def _on_connect(
-        self, client: mqtt.Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties
+        self, client: mqtt.Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._refused = reason.is_failure
         if reason.is_failure:
@@ -175,7 +175,9 @@ class MqttUplink:
         needed = MAX_MESSAGE_BYTES + _HEADER_BYTES
         if self._most_bytes is not None and self._most_bytes < needed:
             self._tell(
-                Disconnected(f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}")
+                Disconnected(
+                    f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}"
+                )
             )
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:

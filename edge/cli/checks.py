@@ -137,7 +137,9 @@ def _gallery(settings: EdgeSettings) -> Finding:
         head = open_head(identity, signed)
         manifest = open_manifest(identity, head, store.staged(head.manifest_hash) or b"")
     except GalleryRefused as exc:
-        return Finding("gallery", "problem", str(exc), "on the hub: rollcall-hub gallery push; are the keys this unit's?")
+        return Finding(
+            "gallery", "problem", str(exc), "on the hub: rollcall-hub gallery push; are the keys this unit's?"
+        )
     finally:
         file.close()
     return Finding("gallery", "ok", f"revision {head.revision}, {len(manifest.entries)} students")

@@ -51,7 +51,7 @@ def explained() -> Iterator[None]:
     except EdgeError as exc:
         raise fail(str(exc), exc.hint) from exc
     except RecognitionError as exc:
-        raise fail(Exception.__str__(exc) if exc.hint else str(exc)) from exc
+        raise fail(Exception.__str__(exc), exc.hint) from exc
     except KeyboardInterrupt as exc:
         raise typer.Exit(INTERRUPTED) from exc
     except BrokenPipeError:

@@ -162,7 +162,9 @@ def _opened(target: Path) -> Iterator[TextIO]:
             yield out
         partial.replace(target)
     except OSError as exc:
-        raise SettingsWrong(f"{target} cannot be written: {exc.strerror}", hint="check folder, owner and space") from exc
+        raise SettingsWrong(
+            f"{target} cannot be written: {exc.strerror}", hint="check folder, owner and space"
+        ) from exc
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -17,7 +17,6 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -27,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from hub.adapters.mqtt_reasons import BrokerAddress, broken, refusal, unreachable
 from hub.core.ingest import Arrival
 from hub.core.ports import Clock
 from protocol.base import MAX_MESSAGE_BYTES
@@ -41,29 +41,6 @@ _LONGEST_PAUSE_S = 30.0
 _STOP_TIMEOUT_S = 5.0
 _MOST_UNDER_WAY = 1000
 _INBOX = 5000
-# The broker's words for what only a person can change; with any other it may let us in later.
-_REFUSALS = {
-    0x84: "it does not speak MQTT 5",
-    0x85: "it does not accept our client id",
-    0x86: "wrong user name or password",
-    0x87: "we are not allowed to connect",
-    0x8A: "we are banned",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where the broker is and how to introduce ourselves; times in seconds."""
-
-    host: str
-    port: int
-    client_id: str
-    username: str | None = None
-    password: str = field(default="", repr=False)
-    keepalive_s: int = 30
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 class MqttLink:
@@ -112,7 +89,7 @@ class MqttLink:
         client.on_subscribe = self._guarded(self._on_subscribe)
         # Its being set tells paho that a loop of our own writes; otherwise `publish` would write to the socket from
         # whichever thread calls it.
-        client.on_socket_register_write = self._guarded(self._on_something_to_write)
+        client.on_socket_register_write = lambda *_: self._wake()
         return client
 
     @staticmethod
@@ -189,8 +166,6 @@ class MqttLink:
         with self._lock:
             self._under_way = max(0, self._under_way - 1)
 
-    # ---- the thread ------------------------------------------------------------------------------------------------
-
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
@@ -231,7 +206,7 @@ class MqttLink:
                 properties=properties,
             )
         except (OSError, ValueError) as exc:
-            return _plain(exc)
+            return unreachable(exc)
         return self._drive()
 
     def _drive(self) -> str:
@@ -245,10 +220,10 @@ class MqttLink:
             while not self._stopping.is_set():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._client.want_write() else 0)
                 selector.modify(connection, wanted)
-                broken = self._serve(selector.select(_TICK_S))
-                if broken is not None or self.refusal is not None:
+                wrong = self._serve(selector.select(_TICK_S))
+                if wrong is not None or self.refusal is not None:
                     self._close()
-                    return self.refusal or broken or ""
+                    return self.refusal or wrong or ""
                 if not self._up and self._clock.monotonic_s() > deadline:
                     self._close()
                     return "it takes connections but does not answer"
@@ -267,7 +242,7 @@ class MqttLink:
             outcome = self._client.loop_write()
         if outcome == MQTTErrorCode.MQTT_ERR_SUCCESS:
             outcome = self._client.loop_misc()
-        return None if outcome == MQTTErrorCode.MQTT_ERR_SUCCESS else _BROKEN.get(outcome, mqtt.error_string(outcome))
+        return broken(outcome)
 
     def _drain_wakes(self) -> None:
         try:
@@ -294,20 +269,16 @@ class MqttLink:
             # It is full of wakes already, or we are stopped.
             return
 
-    # ---- callbacks: note and queue, nothing else -------------------------------------------------------------------
-
     def _on_connect(self, client: mqtt.Client, _: Any, __: Any, reason: ReasonCode, ___: Any) -> None:
         if reason.is_failure:
-            self.refusal = "the broker refuses us: " + _REFUSALS.get(reason.value, str(reason))
-            self.refused_for_good = reason.value in _REFUSALS
+            self.refusal, self.refused_for_good = refusal(reason)
         else:
             self.refused_for_good = False
             client.subscribe([(one, SubscribeOptions(qos=1)) for one in self._filters])
             with self._lock:
                 self._up = True
             self.connections += 1
-            if self._told is not None or self.connections == 1:
-                LOG.info("broker connected address=%s", self._address)
+            LOG.info("broker connected address=%s", self._address)
             self._told = None
         self._answered.set()
 
@@ -328,25 +299,3 @@ class MqttLink:
     def _on_subscribe(self, _: mqtt.Client, __: Any, ___: int, reasons: list[ReasonCode], ____: Any) -> None:
         if any(reason.is_failure for reason in reasons):
             LOG.error("broker refused a subscription; units cannot be heard: check its access rules")
-
-    def _on_something_to_write(self, *_: Any) -> None:
-        self._wake()
-
-
-_BROKEN = {
-    MQTTErrorCode.MQTT_ERR_CONN_LOST: "the connection broke",
-    MQTTErrorCode.MQTT_ERR_NO_CONN: "the connection broke",
-    MQTTErrorCode.MQTT_ERR_KEEPALIVE: "it does not answer any more",
-    MQTTErrorCode.MQTT_ERR_CONN_REFUSED: "the broker refuses us",
-    MQTTErrorCode.MQTT_ERR_PROTOCOL: "it does not speak MQTT",
-}
-
-
-def _plain(exc: Exception) -> str:
-    if isinstance(exc, ConnectionRefusedError):
-        return "nothing listens there"
-    if isinstance(exc, socket.gaierror):
-        return "its name is not known"
-    if isinstance(exc, TimeoutError):
-        return "it does not answer"
-    return getattr(exc, "strerror", None) or type(exc).__name__

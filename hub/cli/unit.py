@@ -30,7 +30,7 @@ def add(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     broker_host: Annotated[str | None, typer.Option("--broker-host", help="Default: the hub's own.")] = None,
     broker_port: Annotated[int | None, typer.Option("--broker-port", min=1, max=65535)] = None,
     pack_dir: Annotated[Path, typer.Option("--pack-dir", help="Where the unit has its model pack.")] = Path(
-        "/var/lib/rollcall/pack"
+        "/var/lib/rollcall/packs/dlib"
     ),
     data_dir: Annotated[Path, typer.Option("--data-dir", help="Where the unit keeps its records.")] = Path(
         "/var/lib/rollcall/edge"

@@ -5,7 +5,7 @@ Equal facts give equal bytes: a unit that has a blob does not fetch it again, an
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from protocol.base import MAX_PART_BYTES, sha256_hex
@@ -169,11 +169,6 @@ def _sealed_timetable(facts: GalleryFacts, data_key: bytes) -> bytes:
 def parts(content: bytes, size: int = MAX_PART_BYTES) -> Sequence[bytes]:
     """Return the content cut into parts of at most `size` bytes, at least one."""
     return [content[at : at + size] for at in range(0, max(1, len(content)), size)]
-
-
-def consented_at(given_at: datetime, expires_at: datetime | None, withdrawn_at: datetime | None, at: datetime) -> bool:
-    """Tell whether a consent is in force at a moment."""
-    return given_at <= at and withdrawn_at is None and (expires_at is None or at < expires_at)
 
 
 def dropped(before: Iterable[str], now: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 from hub.core.ingest import Arrival, Batch, Unusable
@@ -100,8 +100,6 @@ class GalleryState:
     revision: int
     prepared_revision: int
     push_count: int
-    stale: bool = False
-    """The timetable or the set of lessons that counts has moved with time, although no revision did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +140,3 @@ class RegisterStore(Protocol):
     def derive(self, now: datetime, most: int) -> int:
         """Derive up to `most` marked students and days anew; return how many. Repeating it changes nothing."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class StudentDay:
-    """A student and a local day whose register is to be derived."""
-
-    student_id: str
-    day: date

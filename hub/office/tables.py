@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import Connection, Table, inspect, literal, select
+
 from hub.adapters import audit_log
 from hub.adapters.migrations import expected_version
 from hub.adapters.migrations import migrate as migrate_tables
-from hub.core.errors import Conflict
+from hub.adapters.schema import templates, units
+from hub.core.errors import Conflict, KeyUnusable
 from hub.office.context import Office
 
 
@@ -14,6 +17,7 @@ def migrate(office: Office) -> dict[str, Any]:
 
     Safe to run again after a crash. Raises StoreUnavailable, StoreRefused, KeyUnusable.
     """
+    _refuse_to_replace_a_lost_key(office)
     created = office.keys.create_missing()
     # Checked before anything is sealed with them: a broken copy must not become the key in use.
     office.keys.hub_key()
@@ -34,6 +38,24 @@ def migrate(office: Office) -> dict[str, Any]:
                 detail={"before": before, "after": after, "created_keys": [path.name for path in created]},
             )
     return {"before": before, "after": after, "created_keys": [str(path) for path in created]}
+
+
+def _refuse_to_replace_a_lost_key(office: Office) -> None:
+    """Raise KeyUnusable when the hub's key is gone but the database holds what only that key opens."""
+    if office.keys.hub_key_file.exists():
+        return
+    with office.database.transaction() as connection:
+        present = set(inspect(connection).get_table_names())
+        used = [table.name for table in (units, templates) if table.name in present and _has_rows(connection, table)]
+    if used:
+        raise KeyUnusable(
+            f"there is no key file {office.keys.hub_key_file}, but the database has {' and '.join(used)} made with it",
+            hint="bring hub.key back from your copy; a new key could not read them",
+        )
+
+
+def _has_rows(connection: Connection, table: Table) -> bool:
+    return connection.execute(select(literal(1)).select_from(table).limit(1)).first() is not None
 
 
 def check(office: Office) -> dict[str, Any]:

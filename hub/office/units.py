@@ -90,6 +90,7 @@ def _insert(connection: Connection, office: Office, unit_id: str, new: NewUnit, 
 def _edge_toml(office: Office, unit_id: str, new: NewUnit) -> str:
     # A JSON string is a TOML string: quotes, backslashes and anything else a label may hold are safe.
     text = json.dumps
+    kind, source = _camera(new.camera)
     return f"""# Settings of one Rollcall unit. The key beside this file is the unit's only copy: keep both secret.
 site = {text(office.settings.site)}
 unit_id = {text(unit_id)}
@@ -98,6 +99,9 @@ label = {text(new.label.strip(), ensure_ascii=False)}
 [broker]
 host = {text(new.broker_host)}
 port = {new.broker_port}
+# If the broker wants a password (one for each unit, not the hub's):
+# username = "..."
+# password_file = "broker.password"
 
 [keys]
 data_key_file = "unit.key"
@@ -108,10 +112,21 @@ pack_dir = {text(str(new.pack_dir))}
 
 [storage]
 data_dir = {text(str(new.data_dir))}
+# The daily CSV files follow the school's day.
+time_zone = {text(office.settings.time_zone)}
 
 [camera]
-source = {text(new.camera)}
+kind = {text(kind)}
+source = {text(source)}
 """
+
+
+def _camera(given: str) -> tuple[str, str]:
+    """Return kind and source for what a person wrote: picamera2, a recording, a device number or an address."""
+    if given == "picamera2":
+        return "picamera2", "0"
+    recording = not given.isdigit() and "://" not in given and not given.startswith("/dev/")
+    return ("replay" if recording else "opencv"), given
 
 
 def _write_files(new: NewUnit, toml: str, data_key: bytes, public_key: bytes) -> None:

@@ -1,7 +1,10 @@
 """A LiteRT model prepared once per input shape, so that a call costs its arithmetic and nothing else."""
 
+import os
+import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +44,9 @@ class LitertModel:
         if interpreter is None:
             interpreter = self._interpreter()
             # Resizing an interpreter in use costs more than keeping one per shape: every buffer is planned again.
-            interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
-            interpreter.allocate_tensors()
+            with _quiet():
+                interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
+                interpreter.allocate_tensors()
             self._prepared[shape] = interpreter
             while len(self._prepared) > self._most_shapes:
                 self._prepared.popitem(last=False)
@@ -54,6 +58,23 @@ class LitertModel:
             return Interpreter(model_content=self._content, num_threads=self._threads)
         except (ValueError, RuntimeError) as exc:
             raise PackInvalid(f"{self._path} is not a model that LiteRT can run: {exc}") from exc
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the runtime's C++ writes to stderr while a model is prepared away from the operator's screen.
+
+    It announces its CPU kernels there, as an INFO line without a level to set; what goes wrong is raised as well.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def in_batches(count: int, sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -29,6 +29,8 @@ class FakePicamera2:
     """`picamera2.Picamera2`."""
 
     library: "FakeLibrary"
+    number: int
+    closed: bool
 
     def __init__(self, number: int) -> None:
         if any(camera.number == number and not camera.closed for camera in self.library.opened):

@@ -51,7 +51,7 @@ class NetworkCamera:
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+            def do_GET(self) -> None:
                 camera.serve(self.wfile.write, self.send_response, self.send_header, self.end_headers)
 
             def log_message(self, format: str, *_args: object) -> None:  # noqa: A002 (http.server's name)

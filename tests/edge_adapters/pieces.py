@@ -64,7 +64,12 @@ def left(number: int, interval: int, student: int = 7, seconds: float = 60.0) ->
 def mark(number: int, student: int = 7) -> Mark:
     """Return an event of a person at the unit who marks a student."""
     return Mark(
-        **stamp().model_dump(), event_id=ident(number), seq=1, student_id=ident(student), status="present", by="A. Person"
+        **stamp().model_dump(),
+        event_id=ident(number),
+        seq=1,
+        student_id=ident(student),
+        status="present",
+        by="A. Person",
     )
 
 
@@ -73,7 +78,9 @@ def hash_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def gallery(revision: int, manifest: bytes, templates: tuple[bytes, ...], timetable: bytes | None = None) -> StagedGallery:
+def gallery(
+    revision: int, manifest: bytes, templates: tuple[bytes, ...], timetable: bytes | None = None
+) -> StagedGallery:
     """Return a gallery of pieces that need not mean anything: the store does not look into them."""
     body = HeadBody(
         site="school",

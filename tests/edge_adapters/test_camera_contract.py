@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,7 @@ KINDS = ["folder fast", "folder own pace", "video", "stream", "video by address"
 
 
 @pytest.fixture(params=KINDS)
-def camera(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Camera]:
+def camera(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
     with ExitStack() as stack:
         opened = _open(request.param, tmp_path, monkeypatch, stack)
         yield opened
@@ -85,10 +83,8 @@ def test_reading_after_closing_raises_one_of_the_two_errors_or_gives_a_frame(cam
     camera.read()
     camera.close()
 
-    try:
+    with suppress(CameraEnded, CameraLost):
         camera.read()
-    except (CameraEnded, CameraLost):
-        pass
 
 
 def test_only_a_recording_played_fast_asks_the_reader_not_to_drop_frames(

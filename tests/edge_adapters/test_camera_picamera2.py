@@ -86,7 +86,8 @@ def test_a_camera_that_is_not_there_is_lost_until_it_is(library: FakeLibrary, so
     camera.read()
 
 
-def test_a_source_that_is_no_number_is_a_lost_camera_that_says_so(library: FakeLibrary) -> None:
+@pytest.mark.usefixtures("library")
+def test_a_source_that_is_no_number_is_a_lost_camera_that_says_so() -> None:
     with pytest.raises(CameraLost, match="/dev/video0") as caught:
         pi_camera("/dev/video0").read()
 
@@ -105,9 +106,7 @@ def test_closing_gives_the_camera_back_and_may_be_repeated(library: FakeLibrary)
 
 
 @pytest.mark.parametrize("error", [ImportError("no such module"), ValueError("numpy.dtype size changed")])
-def test_where_the_library_cannot_be_used_the_remedy_is_told(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_where_the_library_cannot_be_used_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Not installed, or built against another NumPy than the one of the virtual environment."""
 
     def refuses(_name: str) -> None:

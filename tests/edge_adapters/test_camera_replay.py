@@ -148,7 +148,9 @@ class TestPlayedFast:
 
     def test_no_time_is_spent_waiting(self, tmp_path: Path) -> None:
         before = time.monotonic()
-        frames = everything(ReplayCamera(folder_of(tmp_path, *(f"{n:02}.png" for n in range(16))), SystemClock(), fast=True))
+        frames = everything(
+            ReplayCamera(folder_of(tmp_path, *(f"{n:02}.png" for n in range(16))), SystemClock(), fast=True)
+        )
 
         assert len(frames) == 16
         assert time.monotonic() - before < 15 * PICTURE_EVERY_S / 2

@@ -81,7 +81,9 @@ def test_somebody_who_left_the_gallery_is_written_with_the_surrogate_id(tmp_path
     assert rows(tmp_path / DAY)[1][2] == ident(99)
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＠x"])
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＠x"]
+)
 def test_no_name_is_a_formula_to_a_spreadsheet(name: str) -> None:
     """Whoever may enrol a student must not be able to run something on the office's computer."""
     cell = name_cell(name)

@@ -16,7 +16,7 @@ from deploy.own_process import free_port
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
 from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
 from edge.core.errors import UplinkUnavailable
-from edge.core.news import Arrived, Disconnected
+from edge.core.news import Arrived, Disconnected, News
 from protocol import topics
 from tests.conftest import Broker
 from tests.edge_adapters import programs
@@ -84,7 +84,10 @@ class TestConversation:
 
     def test_a_message_reaches_who_listens(self, broker: Broker) -> None:
         site = fresh_site()
-        with listening(broker.port, f"rollcall/1/{site}/up/#") as hub, started(uplink(address(broker.port), site)) as link:
+        with (
+            listening(broker.port, f"rollcall/1/{site}/up/#") as hub,
+            started(uplink(address(broker.port), site)) as link,
+        ):
             waits_for(link, is_connected)
             link.publish(topics.up(site, UNIT, "hello"), b"{}")
 
@@ -114,7 +117,10 @@ class TestConversation:
     def test_more_messages_than_paho_keeps_in_flight_all_go_out(self, broker: Broker) -> None:
         """paho itself would hold back everything after the twentieth until it hears an answer."""
         site = fresh_site()
-        with listening(broker.port, f"rollcall/1/{site}/up/#") as hub, started(uplink(address(broker.port), site)) as link:
+        with (
+            listening(broker.port, f"rollcall/1/{site}/up/#") as hub,
+            started(uplink(address(broker.port), site)) as link,
+        ):
             waits_for(link, is_connected)
             for number in range(200):
                 link.publish(topics.up(site, UNIT, "events"), b"%d" % number)
@@ -336,9 +342,13 @@ class TestRefusals:
         """The end of the refused connection is no news; it would replace the sentence that tells what to do."""
         where = BrokerAddress("127.0.0.1", locked.port, UNIT, 30, "unit", "wrong")
         with started(uplink(where, SITE)) as link:
-            told: list[object] = []
-            assert eventually(lambda: told.extend(taken(link)) is not None or len(told) >= 3)
+            told: list[News] = []
 
+            def three_tries() -> bool:
+                told.extend(taken(link))
+                return len(told) >= 3
+
+            assert eventually(three_tries)
             assert {type(news) for news in told} == {Disconnected}
             assert len(set(told)) == 1
 
@@ -364,9 +374,10 @@ class TestRefusals:
             found.extend(news for news in taken(first) + taken(second) if isinstance(news, Disconnected) and news.twin)
             return bool(found)
 
-        with started(uplink(address(own_broker.port), SITE)) as first, started(
-            uplink(address(own_broker.port), SITE)
-        ) as second:
+        with (
+            started(uplink(address(own_broker.port), SITE)) as first,
+            started(uplink(address(own_broker.port), SITE)) as second,
+        ):
             assert eventually(twin_is_told, timeout_s=30)
             assert "copied" in found[0].reason
             assert eventually(lambda: first.connected or second.connected)
@@ -465,13 +476,13 @@ class TestRobustness:
         """paho's thread would die while is_connected() stays true: a unit that hears nothing and thinks all is well."""
         site = fresh_site()
         real = MqttUplink._tell
-        failures = []
+        failures: list[News] = []
 
-        def fails_once(self: MqttUplink, news: object) -> None:
+        def fails_once(self: MqttUplink, news: News) -> None:
             if isinstance(news, Arrived) and not failures:
                 failures.append(news)
                 raise RuntimeError("a fault in a callback")
-            real(self, news)  # type: ignore[arg-type]
+            real(self, news)
 
         monkeypatch.setattr(MqttUplink, "_tell", fails_once)
         with listening(broker.port, "nothing") as hub, started(uplink(address(broker.port), site)) as link:

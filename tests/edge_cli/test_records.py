@@ -212,10 +212,10 @@ class TestExport:
         assert "fix:" in result.stderr
 
     def test_a_full_disk_leaves_the_old_file(self, unit: UnitFolder) -> None:
-        unit.record(*(seen(number) for number in range(1, 300)))
+        unit.record(*(seen(number) for number in range(1, 1200)))
         target = unit.folder / "out.csv"
         target.write_text("old")
-        program = unit.start("ulimit -f 8; $EDGE export out.csv -c $CONFIG")
+        program = unit.start("ulimit -f 64; $EDGE export out.csv -c $CONFIG")
         _out, errors = program.communicate(timeout=60)
 
         assert program.returncode == 2

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from deploy.environment import PROJECT
 from edge.adapters.sqlite_file import UnitFile
@@ -138,6 +137,8 @@ class UnitFolder:
             "CONFIG": str(self.config),
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(PROJECT),
+            # A test that limits the size of files must not leave half of a compiled module behind.
+            "PYTHONDONTWRITEBYTECODE": "1",
         }
         return subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", command],

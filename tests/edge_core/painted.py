@@ -58,11 +58,11 @@ class PaintedDetector:
     def detect(self, image: Image) -> list[Face]:
         self.calls += 1
         faces = []
-        for number in np.unique(image[:, :, 0])[1:]:
-            rows, columns = np.nonzero(image[:, :, 0] == number)
-            x, y = int(columns.min()), int(rows.min())
-            width, height = int(columns.max()) - x + 1, int(rows.max()) - y + 1
-            no_eyes = image[rows[0], columns[0], 2] == _FLAWS.index("no_eyes")
+        for number in np.flatnonzero(np.bincount(image[::8, ::8, 0].ravel()))[1:]:
+            area = image[:, :, 0] == number
+            columns, rows = np.flatnonzero(area.any(axis=0)), np.flatnonzero(area.any(axis=1))
+            x, y, width, height = int(columns[0]), int(rows[0]), len(columns), len(rows)
+            no_eyes = image[y, x, 2] == _FLAWS.index("no_eyes")
             size = np.array([width, height], dtype=np.float32) * (not no_eyes)
             faces.append(Face(Box(x, y, width, height), (_PLACES * size + (x, y)).astype(np.float32), 0.99))
         return faces

@@ -248,7 +248,7 @@ class DeliveryMachine(RuleBasedStateMachine):
                 self._answer(taken(batch))
 
 
-DeliveryMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+DeliveryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestAnyNetworkAndHub = DeliveryMachine.TestCase
 
 

@@ -222,6 +222,21 @@ def test_a_hub_that_does_not_answer_is_asked_ever_more_rarely() -> None:
     assert asked == [0, 10, 30, 70, 150, 270, 390, 510, 630, 750, 870, 990, 1110]
 
 
+def test_a_hub_that_answers_a_little_at_a_time_is_not_taken_for_a_silent_one() -> None:
+    """It drops what would be too much under way at once."""
+    unit, source = Unit(), gallery(5, *range(1, 9))
+    unit.sync.on_head(source.head)
+    waits: list[int] = []
+    waited = 0
+    while not unit.sync.complete():
+        waited += 1
+        if want := unit.want(after_s=1.0):
+            waits.append(waited)
+            waited = 0
+            unit.take(source.parts(Want(items=want.items[:1])))
+    assert max(waits) <= 10
+
+
 def test_a_piece_the_hub_does_not_have_is_asked_for_again_until_a_newer_head_comes() -> None:
     """The newer head may have come before this answer; giving up would leave the unit with its old gallery."""
     unit, source = Unit(), gallery()

@@ -194,5 +194,5 @@ class PresenceMachine(RuleBasedStateMachine):
             ends[closing.student_id] = closing.boottime_ns
 
 
-PresenceMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+PresenceMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestAnyComingAndGoing = PresenceMachine.TestCase

@@ -191,7 +191,9 @@ class TestTheFile:
 
         assert f"{group}.{key}" in str(error) or "not valid TOML" in str(error)
 
-    @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "broker", "broker.school.example", "bröker.example", "broker_1"])
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1", "::1", "broker", "broker.school.example", "bröker.example", "broker_1"]
+    )
     def test_every_usual_way_to_name_a_host_is_taken(self, tmp_path: Path, host: str) -> None:
         path = written(tmp_path, SHORTEST.replace("broker.school", host))
 
@@ -203,7 +205,9 @@ class TestTheFile:
 
         assert "broker.username" in str(refused(written(tmp_path, text)))
 
-    @pytest.mark.parametrize("unit", ["room-12", "00000000-0000-4000-8000-00000000001G", "ABCDEF00-0000-4000-8000-000000000012"])
+    @pytest.mark.parametrize(
+        "unit", ["room-12", "00000000-0000-4000-8000-00000000001G", "ABCDEF00-0000-4000-8000-000000000012"]
+    )
     def test_a_unit_that_is_not_named_by_a_uuid_is_refused(self, tmp_path: Path, unit: str) -> None:
         text = SHORTEST.replace("00000000-0000-4000-8000-000000000012", unit)
 
@@ -212,7 +216,7 @@ class TestTheFile:
     def test_several_mistakes_are_told_at_once(self, tmp_path: Path) -> None:
         error = refused(written(tmp_path, SHORTEST.replace('site = "school"', "sight = 1\nlabel = 5")))
 
-        assert {"site", "sight", "label"} <= {part for part in str(error).replace("`", " ").split()}
+        assert {"site", "sight", "label"} <= set(str(error).replace("`", " ").split())
 
     def test_no_setting_holds_a_secret_itself(self) -> None:
         """What is secret is in files: settings are copied, shown and sent to whoever helps."""
@@ -258,7 +262,11 @@ class TestPaths:
 
     @pytest.mark.parametrize(
         ("kind", "source", "expected"),
-        [("replay", "clips/a.mp4", "{here}/clips/a.mp4"), ("opencv", "0", "0"), ("opencv", "rtsp://cam/1", "rtsp://cam/1")],
+        [
+            ("replay", "clips/a.mp4", "{here}/clips/a.mp4"),
+            ("opencv", "0", "0"),
+            ("opencv", "rtsp://cam/1", "rtsp://cam/1"),
+        ],
     )
     def test_only_a_recording_is_a_path(self, tmp_path: Path, kind: str, source: str, expected: str) -> None:
         settings = load_settings(written(tmp_path, SHORTEST + f'[camera]\nkind = "{kind}"\nsource = "{source}"\n'))

@@ -14,8 +14,10 @@ from deploy.database_server import Database as ServerDatabase
 from hub.adapters.database import Database
 from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
 from hub.adapters.unit_store import keep_status
+from hub.bootstrap import open_office
 from hub.cli import app
 from hub.office.context import Office
+from hub.settings import load_settings
 from protocol.sealing import public_key_of
 from protocol.status import Status
 from tests.hub_adapters.places import an_address, write_settings
@@ -87,9 +89,9 @@ def test_a_unit_gets_an_identity_keys_and_settings(operator: Operator) -> None:
         "label": "door-12",
         "broker": {"host": "broker.school", "port": 1883},
         "keys": {"data_key_file": "unit.key", "hub_key_file": "hub.pub"},
-        "recognition": {"pack_dir": "/var/lib/rollcall/pack"},
-        "storage": {"data_dir": "/var/lib/rollcall/edge"},
-        "camera": {"source": "picamera2"},
+        "recognition": {"pack_dir": "/var/lib/rollcall/packs/dlib"},
+        "storage": {"data_dir": "/var/lib/rollcall/edge", "time_zone": "Europe/Berlin"},
+        "camera": {"kind": "picamera2", "source": "0"},
     }
     key = folder / "unit.key"
     assert (stat.S_IMODE(key.stat().st_mode), key.stat().st_size) == (0o600, 32)
@@ -141,7 +143,7 @@ def test_units_are_listed_with_what_is_really_known(operator: Operator) -> None:
             )
         )
     [line] = operator.json("unit", "list")
-    assert (line["state"], line["waiting_events"]) == ("silent", 3) or START.year > 2025
+    assert line["waiting_events"] == 3
     assert line["last_heard"] == "2026-09-01T06:00:00Z"
     assert operator.rows(unit_status)
 
@@ -193,9 +195,6 @@ def test_a_missing_settings_file_and_a_wrong_option_are_told_apart(tmp_path: Pat
 
 
 def test_an_office_closes_its_connections(operator: Operator) -> None:
-    from hub.bootstrap import open_office
-    from hub.settings import load_settings
-
     with open_office(load_settings(operator.settings, {}), "ada") as office:
         assert isinstance(office, Office)
         office.database.check_schema()

@@ -13,7 +13,8 @@ import pytest
 from deploy.own_process import wait_until
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
 from hub.adapters.clock import SystemClock
-from hub.adapters.mqtt_link import BrokerAddress, MqttLink
+from hub.adapters.mqtt_link import MqttLink
+from hub.adapters.mqtt_reasons import BrokerAddress
 from protocol.base import MAX_MESSAGE_BYTES
 from protocol.topics import UP_CHANNELS, hub_filter
 from tests.conftest import Broker, running

@@ -22,7 +22,8 @@ from hub.adapters.clock import SystemClock
 from hub.adapters.database import Database
 from hub.adapters.gallery_store import touch_galleries
 from hub.adapters.migrations import migrate
-from hub.adapters.mqtt_link import BrokerAddress, MqttLink
+from hub.adapters.mqtt_link import MqttLink
+from hub.adapters.mqtt_reasons import BrokerAddress
 from hub.adapters.schema import attendance, consents, erasures, events
 from protocol.base import Envelope
 from protocol.codec import decode, encode

@@ -81,6 +81,7 @@ def test_no_bytes_make_a_reader_fail_in_another_way(payload: bytes) -> None:
             codec.decode(address_of(channel), payload)
 
 
+@settings(max_examples=60)
 @given(st.sampled_from(list(ENVELOPES)), st.data())
 def test_no_damage_to_a_real_message_makes_a_reader_fail_in_another_way(name: str, data: st.DataObject) -> None:
     channel, message = ENVELOPES[name]

@@ -1,7 +1,7 @@
 """UUID version 7: the layout of RFC 9562 and its order."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.identifiers import uuid7
@@ -16,6 +16,7 @@ def test_the_example_of_the_standard_comes_out() -> None:
     assert str(uuid7(0x017F22E279B0, value.to_bytes(10))) == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
 
 
+@settings(max_examples=50)
 @given(TIMES, RANDOM)
 def test_time_version_variant_and_randomness_stand_where_the_standard_puts_them(ms: int, noise: bytes) -> None:
     made = uuid7(ms, noise)
@@ -27,6 +28,7 @@ def test_time_version_variant_and_randomness_stand_where_the_standard_puts_them(
     assert made.int & (1 << 62) - 1 == random_bits & (1 << 62) - 1
 
 
+@settings(max_examples=50)
 @given(TIMES, TIMES, RANDOM, RANDOM)
 def test_a_later_identifier_sorts_after_an_earlier_one(one: int, other: int, noise: bytes, more: bytes) -> None:
     if one != other:

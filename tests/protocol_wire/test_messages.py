@@ -189,6 +189,7 @@ def test_an_event_never_holds_what_is_not_a_number(text: str) -> None:
         Seen.model_validate({**seen().model_dump(), "score": float(text)})
 
 
+@settings(max_examples=50)
 @given(SEQS)
 def test_ranges_hold_exactly_the_seqs_in_the_fewest_pieces(seqs: list[int]) -> None:
     spans = ranges(seqs)

@@ -3,7 +3,7 @@
 import hmac
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import sealing
@@ -16,6 +16,7 @@ Sealed = tuple[bytes, tuple[str, ...]]
 SEALED = st.tuples(st.binary(max_size=40), CONTEXTS)
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=300), CONTEXTS)
 def test_what_is_sealed_can_be_opened_again(content: bytes, context: tuple[str, ...]) -> None:
     sealed = sealing.seal(KEY, content, *context)
@@ -23,6 +24,7 @@ def test_what_is_sealed_can_be_opened_again(content: bytes, context: tuple[str, 
     assert len(sealed) == len(content) + sealing.OVERHEAD_BYTES
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=60), st.data())
 def test_one_altered_bit_is_noticed(content: bytes, data: st.DataObject) -> None:
     sealed = bytearray(sealing.seal(KEY, content, "a"))
@@ -32,12 +34,14 @@ def test_one_altered_bit_is_noticed(content: bytes, data: st.DataObject) -> None
         sealing.unseal(KEY, bytes(sealed), "a")
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=80))
 def test_bytes_that_nobody_sealed_are_refused(noise: bytes) -> None:
     with pytest.raises(SealBroken):
         sealing.unseal(KEY, noise, "a")
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=60), st.integers(0, 88))
 def test_a_seal_that_was_cut_short_is_refused(content: bytes, keep: int) -> None:
     sealed = sealing.seal(KEY, content, "a")
@@ -51,6 +55,7 @@ def test_another_key_does_not_open_a_seal() -> None:
         sealing.unseal(OTHER_KEY, sealing.seal(KEY, b"x", "a"), "a")
 
 
+@settings(max_examples=50)
 @given(CONTEXTS, CONTEXTS)
 def test_another_context_does_not_open_a_seal(one: tuple[str, ...], other: tuple[str, ...]) -> None:
     sealed = sealing.seal(KEY, b"x", *one)
@@ -72,6 +77,7 @@ def test_equal_content_for_an_equal_reader_has_equal_bytes() -> None:
     assert sealing.seal(KEY, b"x", "a") == sealing.seal(KEY, b"x", "a")
 
 
+@settings(max_examples=50)
 @given(SEALED, SEALED)
 def test_no_two_contents_share_a_nonce(one: Sealed, other: Sealed) -> None:
     """A nonce that is used twice gives AES-GCM away."""

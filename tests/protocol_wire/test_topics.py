@@ -1,7 +1,7 @@
 """Topics: what is built is what is parsed, and nothing can name another topic than it seems to."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import topics
@@ -20,6 +20,7 @@ def test_parsing_gives_back_the_address_a_topic_was_built_from(direction: str, c
     assert topics.parse(address.topic) == address
 
 
+@settings(max_examples=30)
 @given(st.text("abcxyz019-", min_size=1, max_size=36), st.uuids())
 def test_every_site_and_unit_survives_the_round_trip(site: str, unit: object) -> None:
     address = topics.up(site, str(unit), "events")
@@ -78,6 +79,7 @@ def test_what_is_not_exactly_a_topic_of_ours_is_unknown(topic: str) -> None:
         topics.parse(topic)
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=300))
 def test_no_topic_makes_the_parser_fail_in_another_way(topic: str) -> None:
     try:

@@ -1,0 +1,77 @@
+"""The machine's clocks, as events carry them."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from edge.adapters.clock_system import SystemClock
+from edge.adapters.stamping import moved
+from tests.edge_adapters.pieces import stamp
+
+
+def test_a_stamp_is_utc_and_counts_from_the_boot_of_this_machine() -> None:
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    found = SystemClock().stamp()
+
+    assert found.at.tzinfo is UTC
+    assert before <= found.boottime_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert found.boot_id == SystemClock().stamp().boot_id
+
+
+def test_identifiers_are_of_version_7_all_different_and_rise_with_time() -> None:
+    clock = SystemClock()
+    found = [clock.new_id() for _ in range(200)]
+
+    assert len(set(found)) == 200
+    assert {UUID(text).version for text in found} == {7}
+    assert [text[:13] for text in found] == sorted(text[:13] for text in found)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([False], ["unsynced"]),
+        ([True], ["synced"]),
+        ([True, False], ["synced", "holdover"]),
+        ([False, True, False, True], ["unsynced", "synced", "holdover", "synced"]),
+    ],
+)
+def test_a_clock_that_was_once_set_holds_over(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bool], told: list[str]
+) -> None:
+    """The kernel's answer cannot be chosen here, so that it is replaced; and it is asked each time."""
+    clock = SystemClock()
+    left = list(answers)
+    monkeypatch.setattr(clock, "_kernel_is_synced", lambda: left.pop(0))
+    monkeypatch.setattr("edge.adapters.clock_system._ASK_AGAIN_S", 0.0)
+
+    assert [clock.quality() for _ in answers] == told
+
+
+def test_the_kernel_is_not_asked_for_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    asked: list[bool] = []
+
+    def kernel_is_synced() -> bool:
+        asked.append(True)
+        return True
+
+    monkeypatch.setattr(clock, "_kernel_is_synced", kernel_is_synced)
+    for _ in range(50):
+        clock.stamp()
+
+    assert len(asked) == 1
+
+
+def test_a_moved_stamp_moves_on_both_clocks() -> None:
+    assert moved(stamp(), -1_500_000_000) == stamp(-1.5)
+    assert moved(stamp(), 250_000_000) == stamp(0.25)
+
+
+def test_the_boot_clock_stops_at_zero() -> None:
+    early = moved(stamp(), -2_000_000_000_000)
+
+    assert early.boottime_ns == 0
+    assert early.at == datetime(2026, 3, 2, 8, 0, tzinfo=UTC) - timedelta(seconds=2000)
