@@ -3,7 +3,7 @@
 .PHONY: help setup demo test check fmt bench wheel lock clean
 
 PYTHON := .venv/bin/python
-FAST := not server and not model and not build and not system
+FAST := not server and not model and not build and not machine and not system
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

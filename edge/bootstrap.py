@@ -23,6 +23,7 @@ from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
 from edge.core.coverage import CoverageBook
 from edge.core.delivery import DeliveryWindow
+from edge.core.errors import UplinkUnavailable
 from edge.core.gallery_sync import UnitIdentity
 from edge.core.ports import Camera, Clock
 from edge.core.presence import PresenceBook
@@ -53,6 +54,7 @@ def software() -> str:
 
 
 _HURRY_S = 2.0
+_LONGEST_GAP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,12 @@ def _assemble(settings: EdgeSettings, file: UnitFile, orders: Orders, on_events:
     vision = Vision(
         eyes=Eyes(engine.detector, embedder, cut_chip, engine.pack.manifest.statistics.same_person_floor),
         book=PresenceBook(clock.new_id, absence_s=settings.presence.absence_s),
-        coverage=CoverageBook(clock.new_id, every_s=settings.presence.coverage_every_s),
+        coverage=CoverageBook(
+            clock.new_id,
+            every_s=settings.presence.coverage_every_s,
+            # A camera that is meant to be slow leaves no holes by being slow.
+            longest_gap_s=max(_LONGEST_GAP_S, 3 / settings.camera.frames_per_s),
+        ),
         new_id=clock.new_id,
         limits=QualityLimits(min_face_px=settings.recognition.min_face_px),
         mode=settings.presence.mode,
@@ -192,15 +199,23 @@ def _assemble(settings: EdgeSettings, file: UnitFile, orders: Orders, on_events:
     )
     watching.recover()
     capture = CaptureLoop(camera, mailbox, health, orders.stop, random.random)
-    loops = _loops(settings, capture, watching, delivery, orders)
+    loops = _loops(settings, capture, watching, delivery, uplink, orders)
     return Unit(Supervisor(loops, orders.stop), delivery, mailbox, recorder, vision.totals, uplink, clock, health)
 
 
 def _loops(
-    settings: EdgeSettings, capture: CaptureLoop, watching: VisionLoop, delivery: DeliveryLoop, orders: Orders
+    settings: EdgeSettings,
+    capture: CaptureLoop,
+    watching: VisionLoop,
+    delivery: DeliveryLoop,
+    uplink: MqttUplink,
+    orders: Orders,
 ) -> list[Loop]:
     def deliver() -> bool:
         delivery.step()
+        if not uplink.thread_is_alive():
+            # Nothing else would notice: it looks connected, and nothing moves.
+            raise UplinkUnavailable("the thread that drives the connection to the broker ended")
         return True
 
     def drain() -> None:

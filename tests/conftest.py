@@ -37,6 +37,9 @@ MARKER_BY_FIXTURE = {
     "shared_folder": "shared",
 }
 
+# These start processes, fill disks or wait for real time-outs: right for `make test`, too slow for `make check`.
+MACHINE_FOLDERS = frozenset({"deploy_servers", "edge_adapters", "edge_cli", "recognition_build"})
+
 _versions = pytest.StashKey[set[str]]()
 _Server = TypeVar("_Server", PrivateMosquitto, PrivateMariaDb)
 _ran = pytest.StashKey[set[str]]()
@@ -57,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_BY_FIXTURE:
                 item.add_marker(MARKER_BY_FIXTURE[fixture])
+        if item.path.parent.name in MACHINE_FOLDERS:
+            item.add_marker("machine")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlite_utils import Database
 
 from edge.adapters.sqlite_file import UnitFile
+from edge.core.errors import StorageFull
 from edge.core.ports import OpenInterval, Waiting
 from protocol.base import canonical_bytes
 from protocol.delivery import Rejection, SeqRange
@@ -33,10 +35,12 @@ class SqliteJournal:
         return self._epoch
 
     def next_session(self) -> int:
-        """Return one more than the last time."""
-        with self._file.writing() as db:
+        """Return one more than the last time, also when the disk is too full to remember it."""
+        with self._file.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
-            session = int(row[0]) + 1 if row else 1
+        session = int(row[0]) + 1 if row else 1
+        with suppress(StorageFull), self._file.writing() as db:
+            # A unit must start on a full disk: recognition goes on, and somebody has to be told.
             db.table("meta").upsert({"name": "session", "value": str(session)}, pk="name")
         return session
 

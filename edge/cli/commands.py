@@ -75,7 +75,7 @@ def events(
 def export(
     target: Annotated[Path, typer.Argument(help="File to write; - for standard output.")],
     config: Config = None,
-    day: Annotated[str | None, typer.Option(help="Only this UTC day, as 2026-09-01.")] = None,
+    day: Annotated[str | None, typer.Option(help="Only this day (school's for csv, UTC for json).")] = None,
     form: Annotated[
         str, typer.Option("--format", help="csv (attendance lines) or json (every event, a line each).")
     ] = "csv",

@@ -32,7 +32,7 @@ class CaptureLoop:
             return False
         except CameraLost as exc:
             self._failures += 1
-            self._health.problem("camera_lost", f"{exc}: {exc.hint}" if exc.hint else str(exc))
+            self._health.failed("camera_lost", exc)
             self._stop.wait(delay_s(self._failures, first_s=1.0, most_s=10.0, jitter=self._jitter()))
             return True
         self._failures = 0

@@ -95,7 +95,7 @@ class DeliveryLoop:
             # Nothing is lost: what was not sent is still due.
             log.debug("connection broke while sending")
         except StorageFull as exc:
-            self.health.problem("disk_full", f"{exc}: {exc.hint}")
+            self.health.failed("disk_full", exc)
 
     def _take_all(self, timeout_s: float) -> None:
         try:

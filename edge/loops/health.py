@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from edge.core.errors import EdgeError
 from protocol.status import Problem
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ class Health:
             self._problems[code] = text[:200]
         if is_new:
             log.warning("problem code=%s text=%s", code, text)
+
+    def failed(self, code: str, exc: EdgeError) -> None:
+        """Report an error of ours as a problem, with what to do about it."""
+        self.problem(code, f"{exc}: {exc.hint}" if exc.hint else str(exc))
 
     def fine(self, code: str) -> None:
         """Take a problem back."""

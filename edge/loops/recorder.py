@@ -57,7 +57,7 @@ class Recorder:
                 for _ in portion:
                     self._held.popleft()
         except StorageFull as exc:
-            self._health.problem("disk_full", f"{exc}: {exc.hint}")
+            self._health.failed("disk_full", exc)
             while len(self._held) > _HELD_AT_MOST:
                 self._held.popleft()
                 self.lost += 1
@@ -72,13 +72,13 @@ class Recorder:
         try:
             self._journal.keep_open(intervals)
         except StorageFull as exc:
-            self._health.problem("disk_full", f"{exc}: {exc.hint}")
+            self._health.failed("disk_full", exc)
 
     def _copy(self, stored: Sequence[Event], names: Mapping[str, str]) -> None:
         try:
             self._csv.append(stored, names)
         except StorageFailed as exc:
             # Only the copy: the record is safe, and `rollcall-edge export` writes the lines again.
-            self._health.problem("csv_failed", f"{exc}: {exc.hint}")
+            self._health.failed("csv_failed", exc)
         else:
             self._health.fine("csv_failed")

@@ -43,9 +43,22 @@ class YunetDetector:
         _, rows = self._network.detect(image)
         if rows is None:
             return []
-        faces = [_face(np.asarray(row, dtype=np.float32)) for row in rows]
+        found = np.asarray(rows, dtype=np.float32)
+        faces = [_face(row) for row in found if _is_in(row, image.shape[1], image.shape[0])]
         wide_enough = [face for face in faces if face.box.width >= self._smallest_face_px]
         return sorted(wide_enough, key=lambda face: -face.confidence)
+
+
+def _is_in(row: NDArray[np.float32], width_px: int, height_px: int) -> bool:
+    """Tell whether a row can be a face of the picture.
+
+    On pictures of a few pixels OpenCV's decoding now and then returns numbers from nowhere, with full confidence.
+    """
+    if not np.isfinite(row).all():
+        return False
+    x, y, width, height = row[:4]
+    fits = 0 < width <= 2 * width_px and 0 < height <= 2 * height_px
+    return bool(fits and -width < x < width_px and -height < y < height_px)
 
 
 def _face(row: NDArray[np.float32]) -> Face:

@@ -184,7 +184,7 @@ def test_settings_in_the_pages_are_toml(page: Path) -> None:
 
 def test_the_runbook_has_every_problem_a_unit_reports() -> None:
     """An operator who reads a code in the log finds it, and finds no code that does not exist."""
-    reported = words_in_source("edge", r"\.problem\(\s*\"([a-z_]+)\"")
+    reported = words_in_source("edge", r"\.(?:problem|failed)\(\s*\"([a-z_]+)\"")
     assert codes_in_table("Problems a unit reports") == reported
 
 

@@ -46,7 +46,7 @@ def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
 @pytest.mark.build
 @pytest.mark.filterwarnings("ignore")  # DeepFace and TensorFlow warn about themselves
 def test_the_contract_of_the_port_holds_with_random_weights(tmp_path: Path) -> None:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
     from deepface.models.facial_recognition.Facenet import InceptionResNetV1
     from keras.src.legacy.saving import legacy_h5_format
 
