@@ -6,6 +6,7 @@ middle of it, and looks at what reached the database. The last line is `demo: ok
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -61,7 +62,19 @@ _STARTED_S = time.monotonic()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration; return 0 only if everything happened as it should."""
     options = _options(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A closed terminal is a Ctrl-C too: servers are stopped and a person's templates deleted on the way out.
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="rollcall-demo-"))
+    try:
+        return _run(options, folder)
+    finally:
+        if options.camera and not options.keep:
+            # They were told that it is deleted, whatever happens.
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(options: argparse.Namespace, folder: Path) -> int:
     try:
         with Stage(folder) as stage:
             say(f"broker on port {stage.broker.port}, database on port {stage.database.port}, hub database migrated")
@@ -70,7 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = [str(exc)]
     except KeyboardInterrupt:
         problems = ["stopped by Ctrl-C; everything it had started is stopped"]
-    # A real person's templates are in there: they were told that it is deleted, whatever happened.
     return _end(folder, problems, keep=options.keep, private=bool(options.camera))
 
 
@@ -82,12 +94,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _end(folder: Path, problems: list[str], *, keep: bool, private: bool) -> int:
-    if private and not keep:
-        shutil.rmtree(folder, ignore_errors=True)
     if problems:
         for problem in problems:
             console.print(f"[red]wrong:[/] {problem}", soft_wrap=True)
-        if folder.exists():
+        if keep or not private:
             console.print(f"logs are in {folder}")
         console.print("demo: failed")
         return 1

@@ -42,7 +42,8 @@ missing_packages() {
 }
 
 install_packages() {
-    command_line="apt-get update && apt-get install -y --no-install-recommends $*"
+    # --no-remove: where MySQL is installed, MariaDB would take its place, and a school's database with it.
+    command_line="apt-get update && apt-get install -y --no-remove --no-install-recommends $*"
     has_program apt-get || stop "these are missing: $*. This is no Debian, Ubuntu or Raspberry Pi OS; install what they are called here and run it again."
     if [ "$(id -u)" = 0 ]; then
         as_root=
@@ -66,11 +67,11 @@ install_packages() {
         fi
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -q </dev/null || echo "setup: the package lists could not be refreshed; trying with those at hand" >&2
-        apt-get install -y -q --no-install-recommends "$@" </dev/null
+        apt-get install -y -q --no-remove --no-install-recommends "$@" </dev/null
         case " $* " in *" mosquitto "*)
             if command -v systemctl >/dev/null 2>&1; then systemctl --quiet disable mosquitto.service || true; fi ;;
         esac
-    ' sh "$@" || stop "the packages could not be installed. With the network back, run: sudo sh -c '$command_line'"
+    ' sh "$@" || stop "the packages could not be installed (the reason is above). If MySQL is installed here, MariaDB cannot stand beside it: run this on another machine. Otherwise, with the network back: sudo sh -c '$command_line'"
     case " $* " in *" mosquitto "*)
         say "the system's own broker was left off; sudo systemctl enable --now mosquitto turns it on" ;;
     esac

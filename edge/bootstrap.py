@@ -43,6 +43,7 @@ from protocol.status import Status
 from recognition.adapters.analysis import Engine, open_engine
 from recognition.adapters.chips_opencv import cut_chip
 from recognition.core.quality import QualityLimits
+from recognition.core.tracking import TrackingLimits
 
 
 def software() -> str:
@@ -55,6 +56,7 @@ def software() -> str:
 
 _HURRY_S = 2.0
 _LONGEST_GAP_S = 5.0
+_SILENT_CAMERA_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def _assemble(settings: EdgeSettings, file: UnitFile, orders: Orders, on_events:
         new_id=clock.new_id,
         limits=QualityLimits(min_face_px=settings.recognition.min_face_px),
         mode=settings.presence.mode,
+        tracking=TrackingLimits(lost_after_s=_lost_after_s(settings)),
     )
     mailbox = Mailbox()
     camera = open_camera(settings, clock)
@@ -213,6 +216,7 @@ def _loops(
 ) -> list[Loop]:
     def deliver() -> bool:
         delivery.step()
+        _watch_frames(watching, delivery.health)
         if not uplink.thread_is_alive():
             # Nothing else would notice: it looks connected, and nothing moves.
             raise UplinkUnavailable("the thread that drives the connection to the broker ended")
@@ -232,6 +236,22 @@ def _loops(
         Loop("vision", watching.step, finish=watching.finish, ends_program=ends),
         Loop("delivery", deliver, finish=drain, patience_s=settings.delivery.drain_s + 5.0),
     ]
+
+
+def _watch_frames(watching: VisionLoop, health: Health) -> None:
+    """Report a camera that neither gives pictures nor fails: some drivers wait for ever."""
+    silent_s = watching.silent_s()
+    if silent_s > _SILENT_CAMERA_S:
+        text = f"no picture for {silent_s:.0f} s: check the camera; if it is connected, restart the unit"
+        health.problem("no_frames", text)
+    else:
+        health.fine("no_frames")
+
+
+def _lost_after_s(settings: EdgeSettings) -> float:
+    """Return when a face that is not seen any more is gone: slow cameras must not end every track between frames."""
+    usual_s = TrackingLimits().lost_after_s
+    return usual_s if settings.camera.kind == "replay" else max(usual_s, 2.5 / settings.camera.frames_per_s)
 
 
 def _csv_journal(settings: EdgeSettings) -> CsvJournal:

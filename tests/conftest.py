@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -73,6 +73,32 @@ def pytest_runtest_makereport(
     if call.when == "call" and not report.skipped and item.get_closest_marker("server"):
         item.config.stash.setdefault(_ran, set()).add(item.nodeid)
     return report
+
+
+class Workers:
+    """Brings together what tests in several processes (pytest-xdist) noted for the line at the end."""
+
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:  # noqa: ARG002 (the plugin's signature)
+        """Add what one process noted."""
+        noted: dict[str, list[str]] = getattr(node, "workeroutput", {})
+        for key, name in ((_ran, "ran"), (_versions, "versions")):
+            together: set[str] = node.config.stash.setdefault(key, set())
+            together.update(noted.get(name, []))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to other processes, should there be any."""
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(Workers())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of several: hand on what was noted."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        for key, name in ((_ran, "ran"), (_versions, "versions")):
+            noted: set[str] = session.config.stash.setdefault(key, set())
+            output[name] = sorted(noted)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 from edge.core.errors import CameraLost
 from edge.core.frame import Frame
 from edge.core.ports import Clock
+from recognition.core.face import Image
 
 _STALE_FRAMES = 2
 """After a failure OpenCV may still hand out frames it had in its buffers."""
+_FROZEN_S = 10.0
+_SPARSE = 8
 _DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
@@ -33,6 +36,24 @@ class CameraRequest:
         return "://" in self.source
 
 
+class Sameness:
+    """How long a camera has given the very same picture: a sensor has noise, a driver that hangs has none.
+
+    Without this a frozen picture passes for an empty room that is being watched, or for a student who never leaves.
+    """
+
+    def __init__(self) -> None:
+        self._sample = b""
+        self._since_s = 0.0
+
+    def seconds(self, image: Image, now_s: float) -> float:
+        """Return for how long the picture has not changed by a single bit, as far as every eighth pixel tells."""
+        sample = image[::_SPARSE, ::_SPARSE].tobytes()
+        if sample != self._sample:
+            self._sample, self._since_s = sample, now_s
+        return now_s - self._since_s
+
+
 class OpenCvCamera:
     """`edge.core.ports.Camera` over `cv2.VideoCapture`. Opens the device at the first `read` and after every failure.
 
@@ -44,6 +65,7 @@ class OpenCvCamera:
     def __init__(self, request: CameraRequest, clock: Clock) -> None:
         self._request = request
         self._clock = clock
+        self._sameness = Sameness()
         self._capture: cv2.VideoCapture | None = None
         self._due_s = float("-inf")
         self._lock = threading.Lock()
@@ -67,7 +89,13 @@ class OpenCvCamera:
                 raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read", hint=self._remedy())
             now_s = self._clock.monotonic_s()
             self._due_s = max(self._due_s + 1 / self._request.frames_per_s, now_s)
-            return Frame(np.asarray(image, dtype=np.uint8), stamp)
+            picture = np.asarray(image, dtype=np.uint8)
+            if not self._request.is_stream and self._sameness.seconds(picture, now_s) > _FROZEN_S:
+                self._drop()
+                raise CameraLost(
+                    f"the camera {self._name()} repeats one picture", hint="unplug it and plug it in again"
+                )
+            return Frame(picture, stamp)
 
     def close(self) -> None:
         """Release the device."""
@@ -75,6 +103,7 @@ class OpenCvCamera:
             self._drop()
 
     def _drop(self) -> None:
+        self._sameness = Sameness()
         if self._capture is not None:
             self._capture.release()
             self._capture = None

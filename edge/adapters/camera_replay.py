@@ -133,6 +133,13 @@ def _pictures(scenes: list[list[Path]]) -> Iterator[_Picture]:
             offset_s += PICTURE_EVERY_S
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _read(path: Path) -> Image | None:
     """Return a picture, or None (and a warning) for a damaged one: a recording goes on after it."""
     try:
@@ -142,7 +149,8 @@ def _read(path: Path) -> Image | None:
         # Also what only looks like a picture: a folder, a link to nothing, one too large to decode.
         image = None
     if image is None:
-        log.warning("picture skipped: not readable file=%s", path.name)
+        # Not by its name: recordings are often made of pictures that are called after people.
+        log.warning("picture skipped: not readable bytes=%d", _size(path))
         return None
     return np.asarray(image, dtype=np.uint8)
 

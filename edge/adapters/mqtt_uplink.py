@@ -10,17 +10,18 @@ import logging
 import queue
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.core.errors import UplinkUnavailable
-from edge.core.news import Arrived, Connected, Disconnected, News
+from edge.core.news import Arrived, Connected, Disconnected, News, Refused
 from protocol.base import MAX_MESSAGE_BYTES
 from protocol.topics import Address
 
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 _TAKEN_OVER = 0x8E
 _SILENT = 0x8D
 _STOP_S = 3.0
-_INBOX = 1000
+_INBOX = 100
+"""Messages of the largest size would then take 11 MB."""
 _LONGEST_RETRY_S = 30
 _TWIN_RETRY_S = (60, 120)
 """Two units with one id throw each other out whenever one connects: once a minute is enough to be noticed."""
@@ -49,7 +51,7 @@ class BrokerAddress:
     client_id: str
     keepalive_s: int
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 _REFUSALS = {
@@ -109,8 +111,15 @@ class MqttUplink:
 
     def start(self) -> None:
         """Begin to connect, now and after every loss; returns at once."""
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
+        # The broker then keeps what is too large to be ours away from this machine's memory.
+        limits.MaximumPacketSize = MAX_MESSAGE_BYTES + _HEADER_BYTES
         self._client.connect_async(
-            self._address.host, self._address.port, keepalive=self._address.keepalive_s, clean_start=True
+            self._address.host,
+            self._address.port,
+            keepalive=self._address.keepalive_s,
+            clean_start=True,
+            properties=limits,
         )
         self._client.loop_start()
 
@@ -228,7 +237,7 @@ class MqttUplink:
     def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, reason: ReasonCode, _props: Any) -> None:
         # paho calls a message published that the broker has refused; only the reason code tells.
         if reason.is_failure:
-            log.warning("broker refused a message reason=%s", explain(reason))
+            self._tell(Refused(f"the broker refuses a message of this unit: {explain(reason)}"))
 
 
 def explain(reason: ReasonCode) -> str:

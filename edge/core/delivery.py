@@ -15,7 +15,9 @@ from protocol.delivery import EventBatch, Limits, Receipt
 _BATCH_ENVELOPE_BYTES = 512
 BATCH_CONTENT_BYTES = MAX_BATCH_BYTES - _BATCH_ENVELOPE_BYTES
 _FIRST_ANSWER_S = 5.0
-_LONGEST_ANSWER_S = 120.0
+_LONGEST_ANSWER_S = 15.0
+"""Kept short: when a hub comes back, its units should not sit out a wait of minutes."""
+_SILENT_AFTER = 3
 
 Fetch = Callable[[int, int, int], Sequence[dict[str, Any]]]
 """(after seq, most events, most bytes) -> undelivered events by rising seq."""
@@ -84,9 +86,10 @@ class DeliveryWindow:
         """Number of unanswered batches."""
         return len(self._flights)
 
-    def next_due_s(self) -> float:
-        """Return when `due` has something to repeat (infinity: nothing is unanswered)."""
-        return max(self._paused_until_s, min((f.due_s for f in self._flights.values()), default=float("inf")))
+    @property
+    def unanswered(self) -> bool:
+        """True when a batch was sent three times and more: the hub is not listening any longer."""
+        return any(flight.attempt >= _SILENT_AFTER for flight in self._flights.values())
 
     def _go_back_for_the_unanswered(self, now_s: float, fetch: Fetch) -> None:
         # A receipt that left events out would otherwise strand them until the next connect.

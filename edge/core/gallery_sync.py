@@ -29,7 +29,7 @@ class UnitIdentity:
     site: str
     unit_id: str
     pack_id: str
-    data_key: bytes
+    data_key: bytes = field(repr=False)
     hub_public_key: bytes
 
 

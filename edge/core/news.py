@@ -17,6 +17,13 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker would not take a message; `reason` is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """A message for this unit."""
 
@@ -24,4 +31,4 @@ class Arrived:
     payload: bytes
 
 
-News = Connected | Disconnected | Arrived
+News = Connected | Disconnected | Refused | Arrived

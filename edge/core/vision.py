@@ -17,9 +17,12 @@ from recognition.core.evidence import Decision, TrackEvidence
 from recognition.core.face import ChipGeometry, Face, Image
 from recognition.core.ports import FaceDetector, FaceEmbedder
 from recognition.core.quality import FaceQuality, QualityLimits, judge, measure
-from recognition.core.tracking import TrackedFace, Tracker
+from recognition.core.tracking import TrackedFace, Tracker, TrackingLimits
 
 CutChip = Callable[[Image, Face, ChipGeometry], Image]
+
+_FRESH_S = 10.0
+"""How long a decision speaks for whoever is in the track's place without another look at the face."""
 
 _REPEAT_REVIEW_S = 60.0
 """The same question about the same people is asked once a minute at most."""
@@ -56,6 +59,13 @@ class _Track:
     last_seen: Stamp
     decision: Decision | None = None
     usable: bool = False
+    agreed: bool = False
+    """Two looks in a row, at different moments, said the same student."""
+    sampled_at_s: float = float("-inf")
+
+    def speaks(self, stamp: Stamp) -> bool:
+        """Tell whether the decision may make or prolong a presence now."""
+        return self.agreed and stamp.boottime_ns / NS_PER_S - self.sampled_at_s <= _FRESH_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,13 +90,19 @@ class Vision:
     new_id: Callable[[], str]
     limits: QualityLimits = field(default_factory=QualityLimits)
     mode: Literal["door", "sweep"] = "door"
+    tracking: TrackingLimits = field(default_factory=TrackingLimits)
     totals: Totals = field(default_factory=Totals)
     _gate: MotionGate = field(default_factory=MotionGate)
-    _tracker: Tracker = field(default_factory=Tracker)
+    _tracker: Tracker = field(init=False)
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _faces: list[Face] = field(default_factory=list)
     _scene: int | None = None
     _asked: dict[frozenset[str], float] = field(default_factory=dict)
+    _known: KnownStudents | None = None
+
+    def __post_init__(self) -> None:
+        """Begin without tracks."""
+        self._tracker = Tracker(self.tracking)
 
     def process(self, frame: Frame, known: KnownStudents) -> list[Event]:
         """Look at one frame; return what happened.
@@ -94,6 +110,9 @@ class Vision:
         Raises ValueError when the frame's boot clock went back (another boot, a restarted recording): call `cut`.
         """
         self.totals.frames += 1
+        if known is not self._known:
+            self._known = known
+            self._decide_again(known)
         events: list[Event] = []
         if frame.scene != self._scene:
             events += self.cut(frame.stamp, known)
@@ -142,8 +161,28 @@ class Vision:
                 track = self._begin_track(shot.track_id, frame.stamp)
                 track.usable = True
                 track.evidence.add(vector, frame.at_s, shot.quality)
-            track.decision = track.evidence.decide(known.gallery, known.points, known.look_alikes)
+            self._decide(track, known, frame.at_s)
         return events
+
+    def _decide(self, track: _Track, known: KnownStudents, at_s: float) -> None:
+        """Decide with the newest sample. Present counts from the second decision in a row for the same student.
+
+        Points are set for one decision a track; every further look is another chance for a stranger. Two agreeing looks
+        at different moments take back more than the further looks give away.
+        """
+        before, now = track.decision, track.evidence.decide(known.gallery, known.points, known.look_alikes)
+        same = before is not None and (before.kind, before.student_id) == (now.kind, now.student_id)
+        track.agreed = now.kind == "present" and same
+        track.decision, track.sampled_at_s = now, at_s
+
+    def _decide_again(self, known: KnownStudents) -> None:
+        """Hold every track against another gallery: its points and its students are those that count now."""
+        for track in self._tracks.values():
+            if track.decision is None:
+                continue
+            before, now = track.decision, track.evidence.decide(known.gallery, known.points, known.look_alikes)
+            track.agreed = track.agreed and (now.kind, now.student_id) == (before.kind, before.student_id)
+            track.decision = now
 
     def _begin_track(self, track_id: int, stamp: Stamp) -> _Track:
         track = self._tracks[track_id] = _Track(TrackEvidence(self.eyes.same_person_floor), stamp)
@@ -173,7 +212,7 @@ class Vision:
                 continue
             track.last_seen = stamp
             decision = track.decision
-            if decision is None or decision.kind != "present" or decision.student_id is None:
+            if decision is None or decision.student_id is None or not track.speaks(stamp):
                 continue
             if not known.recognises(decision.student_id):
                 # Erased, withdrawn or moved to another room since the decision was made.
@@ -194,6 +233,8 @@ class Vision:
         if track is None:
             return []
         kind = track.decision.kind if track.decision else "undecided"
+        if kind == "present" and not track.agreed:
+            kind = "undecided"
         # Too few samples for "unknown" still means: somebody was there and was not named.
         unknown = track.usable and kind in ("unknown", "undecided")
         self.coverage.ended_track(unknown=unknown, unusable=not track.usable)

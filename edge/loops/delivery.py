@@ -11,8 +11,8 @@ from typing import Literal
 from edge.core.delivery import DeliveryWindow
 from edge.core.errors import StorageFull, UplinkUnavailable
 from edge.core.frame import NS_PER_S
-from edge.core.news import Arrived, Connected, Disconnected, News
-from edge.core.ports import Clock, Journal, Uplink
+from edge.core.news import Arrived, Connected, Disconnected, News, Refused
+from edge.core.ports import Clock, Journal, Uplink, Waiting
 from edge.core.presence import UNNUMBERED
 from edge.loops.gallery import GalleryKeeper
 from edge.loops.health import Health
@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 1.0
 _ANCHOR_STEP_S = 2.0
-_ANCHOR_ERROR_MS = 1000
+_ANCHOR_ERROR_MS = 100
+_ANCHOR_AGE_S = 5.0
+"""An older answer says too little of what time it is now; the next greeting brings another."""
 _TWIN_FADES_S = 600.0
 
 
@@ -51,6 +53,8 @@ class _Progress:
     status_changes: int = -1
     welcomed: bool = False
     hello_due_s: float = float("-inf")
+    hello_sent_s: float | None = None
+    """When the first hello was sent that has no answer yet."""
     anchored_s: float | None = None
     twin_until_s: float = float("inf")
 
@@ -123,14 +127,17 @@ class DeliveryLoop:
         match news:
             case Connected():
                 self.health.fine("broker_lost")
+                self.health.fine("broker_refuses")
                 self.window.reset()
-                self._now.welcomed = False
-                self._now.hello_due_s = self._now.status_due_s = float("-inf")
+                self._greet_anew()
+                self._now.status_due_s = float("-inf")
             case Disconnected(reason, twin):
                 self.health.problem("broker_lost", reason)
                 if twin:
                     self._now.twin_until_s = self.clock.monotonic_s() + _TWIN_FADES_S
                     self.health.problem("twin_unit", reason)
+            case Refused(reason):
+                self.health.problem("broker_refuses", reason)
             case Arrived(topic, payload):
                 self._arrived(topic, payload)
 
@@ -162,14 +169,23 @@ class DeliveryLoop:
     def _welcomed(self, welcome: Welcome) -> None:
         if welcome.epoch != self.journal.epoch:
             return
-        self._now.welcomed = True
         self.health.fine("hub_silent")
+        if self._now.welcomed:
+            # The answer to an earlier hello: what is under way since the first answer stays under way.
+            self.window.limits = welcome.limits
+            return
+        self._now.welcomed = True
         self.window.reset(welcome.limits)
         self._anchor(welcome.server_time)
 
     def _anchor(self, server_time: datetime) -> None:
         """Write down what time the hub says it is, where that tells something new."""
         now = self.clock.stamp()
+        # The hub said it somewhere between our first unanswered hello and now: that is how wrong it may be.
+        asked_s = self._now.hello_sent_s
+        age_s = self.clock.monotonic_s() - asked_s if asked_s is not None else float("inf")
+        if age_s > _ANCHOR_AGE_S:
+            return
         apart_s = abs((server_time - now.at).total_seconds())
         if apart_s < _ANCHOR_STEP_S:
             self.health.fine("clock_wrong")
@@ -190,7 +206,7 @@ class DeliveryLoop:
                     seq=UNNUMBERED,
                     utc=server_time,
                     source="welcome",
-                    error_ms=_ANCHOR_ERROR_MS,
+                    error_ms=round(age_s * 1000) + _ANCHOR_ERROR_MS,
                 )
             ],
             # For what a full disk held back until now.
@@ -205,15 +221,21 @@ class DeliveryLoop:
         self.health.fine("hub_busy")
         self._now.last_receipt_at = self.clock.stamp().at
         self.journal.delivered([*receipt.accepted, *receipt.duplicate])
-        if self.journal.rejected(receipt.rejected):
-            codes = ", ".join(sorted({rejection.code for rejection in receipt.rejected}))
-            self.health.problem("dead_letters", f"the hub refused records ({codes}); they are kept on the unit")
+        self.journal.rejected(receipt.rejected)
 
     def _tell(self, message: Envelope | None) -> None:
         if message is not None:
             self._send("applied", message)
 
+    def _greet_anew(self) -> None:
+        self._now.welcomed = False
+        self._now.hello_sent_s = None
+        self._now.hello_due_s = float("-inf")
+
     def _greet_if_due(self, now_s: float) -> None:
+        if self._now.welcomed and self.window.unanswered:
+            # It had welcomed us and is gone: say so, and notice when it is back.
+            self._greet_anew()
         if not self._now.welcomed and now_s >= self._now.hello_due_s:
             self._greet(now_s)
 
@@ -240,6 +262,8 @@ class DeliveryLoop:
         if self._now.hello_due_s > float("-inf"):
             self.health.problem("hub_silent", "connected to the broker, but no hub answers: is it running?")
         self._now.hello_due_s = now_s + 10.0
+        if self._now.hello_sent_s is None:
+            self._now.hello_sent_s = now_s
         last, delivered = self.journal.positions()
         stamp = self.clock.stamp()
         hello = Hello(
@@ -257,6 +281,7 @@ class DeliveryLoop:
 
     def _publish_status(self, state: Literal["watching", "degraded", "stopped"]) -> None:
         waiting = self.journal.waiting()
+        self._note_losses(waiting)
         now = self.clock.stamp()
         live = self.live()
         age_s = max(0.0, (now.at - waiting.oldest_at).total_seconds()) if waiting.oldest_at else None
@@ -279,6 +304,18 @@ class DeliveryLoop:
             problems=self.health.problems(),
         )
         self._send("status", status, retain=True)
+
+    def _note_losses(self, waiting: Waiting) -> None:
+        """Say what is refused or lost for as long as it is, also after a restart."""
+        if waiting.dead_letters:
+            text = f"the hub refused {waiting.dead_letters} records; they are kept on the unit"
+            self.health.problem("dead_letters", text)
+        else:
+            self.health.fine("dead_letters")
+        if self.recorder.lost:
+            self.health.problem(
+                "events_lost", f"{self.recorder.lost} records were lost: the disk was full for too long"
+            )
 
     def _send(self, channel: str, message: Envelope, *, retain: bool = False) -> None:
         address = topics.up(self.facts.site, self.facts.unit_id, channel)

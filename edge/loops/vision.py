@@ -50,6 +50,7 @@ class VisionLoop:
     on_events: Callable[[list[Event]], None] = lambda _events: None
     rate: _Rate = field(default_factory=_Rate)
     _last: Stamp | None = None
+    _fed_at_s: float | None = None
     _used: KnownStudents | None = None
     _remembered_ns: int = 0
 
@@ -60,12 +61,15 @@ class VisionLoop:
 
     def step(self) -> bool:
         """Look at one frame, if there is one; return False when no more will come."""
+        if self._fed_at_s is None:
+            self._fed_at_s = self.clock.monotonic_s()
         frame = self.mailbox.take(_TAKE_TIMEOUT_S)
         if frame is None:
             # Nothing seen is still time that passes: students leave while the camera is lost.
             self._pass_time()
             self.rate.tick(self.clock.monotonic_s(), frames=0)
             return not self.mailbox.finished
+        self._fed_at_s = self.clock.monotonic_s()
         known = self.known()
         events = self._forget_the_removed(known)
         if self._last and frame.stamp.boottime_ns < self._last.boottime_ns:
@@ -77,6 +81,12 @@ class VisionLoop:
         self.rate.tick(self.clock.monotonic_s())
         self._remember(frame.stamp)
         return True
+
+    def silent_s(self) -> float:
+        """Return for how long no frame has come; 0 before the loop runs and after the last frame. Any thread."""
+        if self._fed_at_s is None or self.mailbox.finished:
+            return 0.0
+        return self.clock.monotonic_s() - self._fed_at_s
 
     def finish(self) -> None:
         """Close what is open and record it."""

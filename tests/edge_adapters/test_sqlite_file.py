@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -133,7 +134,9 @@ def test_what_was_reported_as_stored_is_there_after_kill_9(tmp_path: Path) -> No
         assert program.stdout is not None
         lines = [program.stdout.readline() for _ in range(30 + 7 * round_)]
         program.kill()
-        rest, errors = program.communicate(timeout=30)
+        # Not communicate(): it would lose what readline had read ahead, and begin in the middle of a line.
+        rest = program.stdout.read()
+        errors = program.communicate(timeout=30)[1]
         # The last line may be torn: only whole ones were reported.
         whole = [line for line in [*lines, *rest.splitlines(keepends=True)] if line.endswith("\n")]
         assert whole, errors
@@ -423,6 +426,19 @@ class TestBrokenDisks:
         assert "another program" in caught.value.hint
         assert "move it away" not in caught.value.hint
         assert [event.seq for event in SqliteJournal(file).append([seen(1)])] == [1]
+
+    def test_a_unit_starts_although_a_full_disk_cannot_remember_the_start(
+        self, file: UnitFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = SqliteJournal(file)
+        assert journal.next_session() == 1
+
+        def full() -> NoReturn:
+            raise StorageFull("the disk is full")
+
+        monkeypatch.setattr(file, "writing", full)
+
+        assert journal.next_session() == 2
 
     def test_a_full_file_is_usable_again_when_there_is_space(self, file: UnitFile) -> None:
         journal = SqliteJournal(file)

@@ -103,6 +103,30 @@ def test_a_unit_gets_an_identity_keys_and_settings(operator: Operator) -> None:
     assert (entry["actor"], entry["subject"]) == ("ada", f"unit:{made['unit_id']}")
 
 
+@pytest.mark.parametrize(
+    ("camera", "expected"),
+    [
+        ("0", {"kind": "opencv", "source": "0"}),
+        ("/dev/v4l/by-id/usb-1", {"kind": "opencv", "source": "/dev/v4l/by-id/usb-1"}),
+        ("rtsp://camera.school/1", {"kind": "opencv", "source": "rtsp://camera.school/1"}),
+        ("lesson.mp4", {"kind": "replay", "source": "lesson.mp4"}),
+    ],
+)
+def test_a_camera_is_written_down_as_what_it_is(operator: Operator, camera: str, expected: dict[str, str]) -> None:
+    operator.add_unit("door-12", "--camera", camera)
+    settings = tomllib.loads((operator.folder / "door-12" / "edge.toml").read_text(encoding="utf-8"))
+    assert settings["camera"] == expected
+
+
+def test_a_lost_hub_key_is_not_replaced_by_one_that_opens_nothing(operator: Operator) -> None:
+    operator.add_unit()
+    (operator.folder / "hub.key").rename(operator.folder / "elsewhere")
+    operator.run("db", "migrate")
+    assert operator.code == 1
+    assert "bring hub.key back" in operator.err
+    assert not (operator.folder / "hub.key").exists()
+
+
 def test_a_label_with_quotes_and_newer_letters_survives_the_settings_file(operator: Operator) -> None:
     label = 'Tür "12" \\ 😀'
     operator.json("unit", "add", label, "--room", "12", "--out", str(operator.folder / "u"))
