@@ -19,6 +19,8 @@ from recognition.core.face import Image
 
 WANTED = 3
 TRIES = 150
+APART_S = 1.0
+"""Pictures of one moment would say the same thing three times."""
 SERIAL = "1"
 
 
@@ -58,17 +60,20 @@ def _pictures(camera: Camera, pack: Path, folder: Path, say: Callable[[str], Non
     engine = open_engine(pack)
     analyser = FaceAnalyser(engine.detector, engine.embedder)
     taken: list[Path] = []
-    said = ""
+    said, taken_at_s = "", float("-inf")
     try:
         for _ in range(TRIES):
-            image = camera.read().image
-            advice = _advice(analyser, image)
+            frame = camera.read()
+            if frame.at_s - taken_at_s < APART_S:
+                continue
+            advice = _advice(analyser, frame.image)
             if advice and advice != said:
                 say(f"  {advice}")
             said = advice
             if not advice:
                 taken.append(folder / f"{len(taken)}.png")
-                cv2.imwrite(str(taken[-1]), image)
+                cv2.imwrite(str(taken[-1]), frame.image)
+                taken_at_s = frame.at_s
                 say(f"  picture {len(taken)} of {WANTED} taken; turn your head a little")
             if len(taken) == WANTED:
                 break

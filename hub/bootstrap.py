@@ -16,7 +16,7 @@ from hub.adapters.mqtt_link import MqttLink
 from hub.adapters.mqtt_reasons import BrokerAddress
 from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.core.attendance import Rules, SchoolDays
-from hub.core.errors import BrokerRefused, StoreUnavailable
+from hub.core.errors import BrokerRefused, Fault, StoreUnavailable
 from hub.loops.derive import DeriveLoop
 from hub.loops.ingest import IngestLoop
 from hub.loops.publisher import PublisherLoop, Requests
@@ -108,6 +108,7 @@ class Service:
             signing_key=self._keys.signing_key(),
             points=points_of(self._pack, settings.recognition.fpir),
         )
+        self._galleries = MySqlGalleryStore(self._database, self._clock, self._making)
 
     def run(self) -> None:
         """Serve until `stopping` is set.
@@ -131,6 +132,7 @@ class Service:
         while not self._stopping.is_set():
             try:
                 self._database.check_schema()
+                self._galleries.check_key()
             except StoreUnavailable as exc:
                 if not told:
                     LOG.warning("waiting for the database reason=%r", str(exc))
@@ -144,7 +146,7 @@ class Service:
 
     def _wrong(self) -> Exception | None:
         if not self._link.alive:
-            return RuntimeError("the thread that drives the connection to the broker ended")
+            return Fault("the thread that drives the connection to the broker ended")
         # Only before it ever let us in: later a broker may be in the middle of being set up anew.
         if self._link.connections == 0 and self._link.refused_for_good:
             return BrokerRefused(
@@ -179,7 +181,7 @@ class Service:
             PublisherLoop(
                 site=settings.site,
                 link=self._link,
-                store=MySqlGalleryStore(self._database, clock, self._making),
+                store=self._galleries,
                 clock=clock,
                 requests=requests,
             ),

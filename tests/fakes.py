@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,9 +103,11 @@ class MemoryJournal:
 
     def next_session(self) -> int:
         with self._lock:
-            self.trouble.strike()
-            self._session += 1
-            return self._session
+            session = self._session + 1
+            with suppress(StorageFull):
+                self.trouble.strike()
+                self._session = session
+            return session
 
     def append(self, events: Sequence[Event]) -> list[Event]:
         if not events:

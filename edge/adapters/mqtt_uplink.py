@@ -107,6 +107,7 @@ class MqttUplink:
         self._connected_at_s = float("-inf")
         self._short_connections = 0
         self._refused = False
+        self._message_refused = False
         self._most_bytes: int | None = None
 
     def start(self) -> None:
@@ -176,6 +177,7 @@ class MqttUplink:
             self._tell(Disconnected(explain(reason)))
             return
         self._connected_at_s = time.monotonic()
+        self._message_refused = False
         # Before paho sends it again: our outbox has it too, and what ended the last connection would end this one.
         client.drop_out_messages()
         self._most_bytes = getattr(properties, "MaximumPacketSize", None)
@@ -202,13 +204,17 @@ class MqttUplink:
             self._refused = False
             return
         said = flags.is_disconnect_packet_from_server
-        twin = (said and reason.value == _TAKEN_OVER) or (not said and self._is_cut_again_and_again())
-        first_s = self._twin_retry_s if twin else self._first_retry_s
+        cut_often = not said and self._is_cut_again_and_again()
+        # Mosquitto 2.0.11 ends the connection when it refuses a message: then that is the reason, and no twin.
+        twin = (said and reason.value == _TAKEN_OVER) or (cut_often and not self._message_refused)
+        first_s = self._twin_retry_s if twin or cut_often else self._first_retry_s
         client.reconnect_delay_set(first_s, max(first_s, _LONGEST_RETRY_S))
         if said:
             self._tell(Disconnected(explain(reason), twin))
         elif twin:
             self._tell(Disconnected(f"the connection is cut again and again; perhaps {_TWIN}", twin))
+        elif self._message_refused:
+            self._tell(Disconnected(f"{self._where} ended the connection after it had refused a message"))
         elif reason.value == _SILENT:
             self._tell(Disconnected(f"the broker at {self._where} no longer answers"))
         else:
@@ -237,6 +243,7 @@ class MqttUplink:
     def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, reason: ReasonCode, _props: Any) -> None:
         # paho calls a message published that the broker has refused; only the reason code tells.
         if reason.is_failure:
+            self._message_refused = True
             self._tell(Refused(f"the broker refuses a message of this unit: {explain(reason)}"))
 
 

@@ -28,6 +28,7 @@ class _Flight:
     events: tuple[dict[str, Any], ...]
     due_s: float
     attempt: int = 1
+    """How often it was sent since the hub last said anything about it."""
 
 
 @dataclass(slots=True)
@@ -75,7 +76,8 @@ class DeliveryWindow:
             pause_s = receipt.retry_after_s or _FIRST_ANSWER_S
             self._paused_until_s = now_s + pause_s * (1.0 + 0.5 * self.jitter())
             if flight:
-                flight.due_s = self._paused_until_s
+                # It did answer: a busy hub is not a silent one, however often it is busy.
+                flight.attempt, flight.due_s = 0, self._paused_until_s
             return False
         # A late receipt for a batch that is no longer in flight is just as true.
         self._flights.pop(receipt.batch_id, None)

@@ -31,7 +31,7 @@ _LONGEST_WAIT_S = 1.0
 _ANCHOR_STEP_S = 2.0
 _ANCHOR_ERROR_MS = 100
 _ANCHOR_AGE_S = 5.0
-"""An older answer says too little of what time it is now; the next greeting brings another."""
+"""An older answer says too little of what time it is now."""
 _TWIN_FADES_S = 600.0
 
 
@@ -55,6 +55,9 @@ class _Progress:
     hello_due_s: float = float("-inf")
     hello_sent_s: float | None = None
     """When the first hello was sent that has no answer yet."""
+    ask_time: bool = False
+    asked_time: bool = False
+    """On this connection a welcome came too late to tell the time, and was asked for once more."""
     anchored_s: float | None = None
     twin_until_s: float = float("inf")
 
@@ -113,7 +116,7 @@ class DeliveryLoop:
         """Say that the unit stops on purpose, so that the will is not published."""
         if self.uplink.connected:
             try:
-                self._publish_status("stopped")
+                self._publish_status("stopped", self._look_at_losses())
             except UplinkUnavailable:
                 log.debug("no goodbye: not connected")
 
@@ -130,6 +133,7 @@ class DeliveryLoop:
                 self.health.fine("broker_refuses")
                 self.window.reset()
                 self._greet_anew()
+                self._now.ask_time = self._now.asked_time = False
                 self._now.status_due_s = float("-inf")
             case Disconnected(reason, twin):
                 self.health.problem("broker_lost", reason)
@@ -173,19 +177,26 @@ class DeliveryLoop:
         if self._now.welcomed:
             # The answer to an earlier hello: what is under way since the first answer stays under way.
             self.window.limits = welcome.limits
-            return
-        self._now.welcomed = True
-        self.window.reset(welcome.limits)
-        self._anchor(welcome.server_time)
+        else:
+            self._now.welcomed = True
+            self.window.reset(welcome.limits)
+        self._learn_time(welcome.server_time)
 
-    def _anchor(self, server_time: datetime) -> None:
+    def _learn_time(self, server_time: datetime) -> None:
+        if self._now.hello_sent_s is None:
+            return
+        # The hub said it somewhere between our first unanswered hello and now: that is how wrong it may be.
+        age_s = self.clock.monotonic_s() - self._now.hello_sent_s
+        self._now.hello_sent_s, self._now.hello_due_s = None, float("-inf")
+        if age_s <= _ANCHOR_AGE_S:
+            self._anchor(server_time, age_s)
+        elif not self._now.asked_time:
+            # The hub was away and is back: now it says at once what time it is. Once, should it always be slow.
+            self._now.ask_time = self._now.asked_time = True
+
+    def _anchor(self, server_time: datetime, age_s: float) -> None:
         """Write down what time the hub says it is, where that tells something new."""
         now = self.clock.stamp()
-        # The hub said it somewhere between our first unanswered hello and now: that is how wrong it may be.
-        asked_s = self._now.hello_sent_s
-        age_s = self.clock.monotonic_s() - asked_s if asked_s is not None else float("inf")
-        if age_s > _ANCHOR_AGE_S:
-            return
         apart_s = abs((server_time - now.at).total_seconds())
         if apart_s < _ANCHOR_STEP_S:
             self.health.fine("clock_wrong")
@@ -221,7 +232,8 @@ class DeliveryLoop:
         self.health.fine("hub_busy")
         self._now.last_receipt_at = self.clock.stamp().at
         self.journal.delivered([*receipt.accepted, *receipt.duplicate])
-        self.journal.rejected(receipt.rejected)
+        if self.journal.rejected(receipt.rejected):
+            self._now.status_due_s = float("-inf")
 
     def _tell(self, message: Envelope | None) -> None:
         if message is not None:
@@ -236,7 +248,8 @@ class DeliveryLoop:
         if self._now.welcomed and self.window.unanswered:
             # It had welcomed us and is gone: say so, and notice when it is back.
             self._greet_anew()
-        if not self._now.welcomed and now_s >= self._now.hello_due_s:
+        if self._now.ask_time or (not self._now.welcomed and now_s >= self._now.hello_due_s):
+            self._now.ask_time = False
             self._greet(now_s)
 
     def _follow_gallery(self, now_s: float) -> None:
@@ -254,9 +267,10 @@ class DeliveryLoop:
             self._now.twin_until_s = float("inf")
             self.health.fine("twin_unit")
         if now_s >= self._now.status_due_s or self._now.status_changes != self.health.changes:
+            waiting = self._look_at_losses()
             self._now.status_due_s = now_s + self.status_every_s
             self._now.status_changes = self.health.changes
-            self._publish_status("degraded" if self.health.problems() else "watching")
+            self._publish_status("degraded" if self.health.problems() else "watching", waiting)
 
     def _greet(self, now_s: float) -> None:
         if self._now.hello_due_s > float("-inf"):
@@ -279,9 +293,7 @@ class DeliveryLoop:
         )
         self._send("hello", hello)
 
-    def _publish_status(self, state: Literal["watching", "degraded", "stopped"]) -> None:
-        waiting = self.journal.waiting()
-        self._note_losses(waiting)
+    def _publish_status(self, state: Literal["watching", "degraded", "stopped"], waiting: Waiting) -> None:
         now = self.clock.stamp()
         live = self.live()
         age_s = max(0.0, (now.at - waiting.oldest_at).total_seconds()) if waiting.oldest_at else None
@@ -305,8 +317,9 @@ class DeliveryLoop:
         )
         self._send("status", status, retain=True)
 
-    def _note_losses(self, waiting: Waiting) -> None:
-        """Say what is refused or lost for as long as it is, also after a restart."""
+    def _look_at_losses(self) -> Waiting:
+        """Say what is refused or lost for as long as it is, also after a restart; return what waits."""
+        waiting = self.journal.waiting()
         if waiting.dead_letters:
             text = f"the hub refused {waiting.dead_letters} records; they are kept on the unit"
             self.health.problem("dead_letters", text)
@@ -316,6 +329,7 @@ class DeliveryLoop:
             self.health.problem(
                 "events_lost", f"{self.recorder.lost} records were lost: the disk was full for too long"
             )
+        return waiting
 
     def _send(self, channel: str, message: Envelope, *, retain: bool = False) -> None:
         address = topics.up(self.facts.site, self.facts.unit_id, channel)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, and_, or_, select, text
 from sqlalchemy.dialects.mysql import insert
 
-from hub.adapters.schema import dirty_students, lessons, students, units
+from hub.adapters.membership import belonged
+from hub.adapters.schema import dirty_students, lessons, student_sections, units
 
 
 def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterable[date]) -> None:
@@ -24,7 +25,8 @@ def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterabl
     statement = insert(dirty_students).values(mark=1)
     connection.execute(
         # Text, not a bound value: the connector sends many rows as one statement and binds nothing after VALUES.
-        statement.on_duplicate_key_update(mark=text("mark + 1")),
+        # With the table: in the form for MySQL 8 a bare column could be that of the new row as well.
+        statement.on_duplicate_key_update(mark=text("dirty_students.mark + 1")),
         [{"student_id": student_id, "day": day} for student_id, day in pairs],
     )
 
@@ -56,14 +58,14 @@ def mark_covered(connection: Connection, watched: Iterable[Watched], zone: ZoneI
     if not conditions:
         return
     found = connection.execute(
-        select(students.c.id, lessons.c.starts_at)
+        select(student_sections.c.student_id, lessons.c.starts_at)
         .distinct()
         .select_from(units)
         .join(lessons, lessons.c.room_id == units.c.room_id)
-        .join(students, students.c.section_id == lessons.c.section_id)
+        .join(student_sections, belonged())
         .where(or_(*conditions))
     )
-    mark_lessons(connection, ((row.id, row.starts_at) for row in found), zone)
+    mark_lessons(connection, ((row.student_id, row.starts_at) for row in found), zone)
 
 
 def mark_lessons(connection: Connection, lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from mysql.connector import Error as ConnectorError
+from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -88,7 +89,7 @@ class Database:
                     connection.execution_options(isolation_level=isolation)
                 with connection.begin():
                     yield connection
-        except (DBAPIError, PendingRollbackError, PoolTimeout, ConnectorError) as exc:
+        except (DBAPIError, PendingRollbackError, PoolTimeout, ConnectorError, MySQLInterfaceError) as exc:
             meaning = translate(exc, str(self.address))
             if meaning is None:
                 raise
@@ -131,5 +132,5 @@ class Database:
         """Close the idle connections. Errors of connections that are dead already do not matter here."""
         try:
             self._engine.dispose()
-        except (DBAPIError, ConnectorError):
+        except (DBAPIError, ConnectorError, MySQLInterfaceError):
             return

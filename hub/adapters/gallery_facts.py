@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 
 from hub.adapters import look_alike_store
 from hub.adapters.schema import consents, lessons, students, templates
-from hub.core.errors import StoreRefused
 from hub.core.galleries import LESSONS_AHEAD, LESSONS_BEFORE, TIMETABLE_AHEAD, Member
 from protocol.content import TimetableLesson
 from protocol.errors import SealBroken
@@ -16,17 +15,20 @@ from protocol.sealing import stored_template_context, unseal
 
 _CHUNK = 500
 _FLOAT_BYTES = 4
+_TRIED = 50
 
 
-def members(connection: Connection, room_id: str, pack_id: str, hub_key: bytes, at: datetime) -> list[Member]:
+def members(
+    connection: Connection, room_id: str, pack_id: str, hub_key: bytes, at: datetime
+) -> tuple[list[Member], list[str]]:
     """Return the students of a unit's gallery: consent in force, and a lesson in the room this term.
 
-    In a room without any lesson, everybody whose consent is in force. Raises StoreRefused when a template cannot be
-    opened with the hub's key.
+    In a room without any lesson, everybody whose consent is in force. Beside them, the ids of those of whom a template
+    is damaged: they are listed without templates, and everybody else is recognised.
     """
     rows = connection.execute(_expected(connection, room_id, at)).all()
-    vectors = _vectors(connection, [row.id for row in rows], pack_id, hub_key)
-    return [
+    vectors, damaged = _vectors(connection, [row.id for row in rows], pack_id, hub_key)
+    found_members = [
         Member(
             row.id,
             row.serial_number,
@@ -36,6 +38,7 @@ def members(connection: Connection, room_id: str, pack_id: str, hub_key: bytes, 
         )
         for row in rows
     ]
+    return found_members, damaged
 
 
 def _expected(connection: Connection, room_id: str, at: datetime) -> Select[tuple[str, str, str]]:
@@ -60,8 +63,9 @@ def _expected(connection: Connection, room_id: str, at: datetime) -> Select[tupl
 
 def _vectors(
     connection: Connection, student_ids: Sequence[str], pack_id: str, hub_key: bytes
-) -> dict[str, list[bytes]]:
+) -> tuple[dict[str, list[bytes]], list[str]]:
     found: dict[str, list[bytes]] = defaultdict(list)
+    damaged: set[str] = set()
     for start in range(0, len(student_ids), _CHUNK):
         statement = (
             select(templates.c.student_id, templates.c.sealed)
@@ -70,17 +74,38 @@ def _vectors(
             .order_by(templates.c.student_id, templates.c.created_at.desc(), templates.c.id)
         )
         for row in connection.execute(statement):
-            context = stored_template_context(row.student_id, pack_id)
-            try:
-                vector = unseal(hub_key, bytes(row.sealed), *context)
-            except SealBroken as exc:
-                raise StoreRefused(
-                    "a template was sealed with another hub key, or altered",
-                    hint="is keys.hub_key_file the key this database was made with?",
-                ) from exc
-            if not found[row.student_id] or len(vector) == len(found[row.student_id][0]):
+            vector = _opened(hub_key, row.student_id, pack_id, bytes(row.sealed))
+            if vector is None:
+                damaged.add(row.student_id)
+            elif not found[row.student_id] or len(vector) == len(found[row.student_id][0]):
                 found[row.student_id].append(vector)
+    for student_id in damaged:
+        # Altered by somebody or something: none of this student's templates is trusted.
+        found.pop(student_id, None)
+    return found, sorted(damaged)
+
+
+def _opened(hub_key: bytes, student_id: str, pack_id: str, sealed: bytes) -> bytes | None:
+    try:
+        vector = unseal(hub_key, sealed, *stored_template_context(student_id, pack_id))
+    except SealBroken:
+        return None
+    return vector if vector and len(vector) % _FLOAT_BYTES == 0 else None
+
+
+def next_expiry(connection: Connection, at: datetime) -> datetime | None:
+    """Return when the next consent runs out."""
+    found: datetime | None = connection.execute(
+        select(func.min(consents.c.expires_at)).where(consents.c.withdrawn_at.is_(None), consents.c.expires_at > at)
+    ).scalar()
     return found
+
+
+def opens_templates(connection: Connection, hub_key: bytes) -> bool | None:
+    """Tell whether a key opens any of the newest templates; None when there are none."""
+    newest = select(templates.c.student_id, templates.c.pack_id, templates.c.sealed)
+    rows = connection.execute(newest.order_by(templates.c.created_at.desc()).limit(_TRIED)).all()
+    return any(_opened(hub_key, row.student_id, row.pack_id, bytes(row.sealed)) for row in rows) if rows else None
 
 
 def look_alikes(connection: Connection) -> frozenset[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Keeps a prepared gallery on record: its content, whose template the unit was given, and what it has to delete."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, delete, null, select, update
 from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.schema import erasures, galleries, gallery_members
+from hub.adapters.unit_store import HUB_PROBLEM
 from hub.core.galleries import Gallery, dropped
 from protocol.content import GalleryManifest
 from protocol.errors import SealBroken
@@ -50,8 +52,8 @@ def keep_new(connection: Connection, unit_id: str, snapshot: Snapshot, now: date
             ).scalars()
         )
         _note_members(connection, unit_id, had, gallery)
-        before = had | _listed_before(unit_id, snapshot)
-        _note_erasures(connection, unit_id, before, gallery, now)
+        gone = dropped(had, gallery.recognisable) + dropped(_listed_before(unit_id, snapshot), gallery.listed)
+        _note_erasures(connection, unit_id, gone, gallery, now)
 
 
 def _note_members(connection: Connection, unit_id: str, had: set[str], gallery: Gallery) -> None:
@@ -85,23 +87,24 @@ def _listed_before(unit_id: str, snapshot: Snapshot) -> set[str]:
         return set()
 
 
-def _note_erasures(connection: Connection, unit_id: str, before: set[str], gallery: Gallery, now: datetime) -> None:
-    gone = dropped(before, gallery.listed)
+def _note_erasures(
+    connection: Connection, unit_id: str, gone: Collection[str], gallery: Gallery, now: datetime
+) -> None:
     if gone:
         statement = insert(erasures).values(unit_id=unit_id, revision=gallery.revision, asked_at=now)
         connection.execute(
             statement.on_duplicate_key_update(
                 revision=statement.inserted.revision, asked_at=statement.inserted.asked_at, confirmed_at=null()
             ),
-            [{"student_id": student_id} for student_id in gone],
+            [{"student_id": student_id} for student_id in sorted(set(gone))],
         )
-    if gallery.listed:
-        # Who is listed again before the unit ever deleted them: there is nothing to be confirmed any more.
+    if gallery.recognisable:
+        # Whose template is back before the unit ever deleted it: there is nothing to be confirmed any more.
         connection.execute(
             delete(erasures).where(
                 erasures.c.unit_id == unit_id,
                 erasures.c.confirmed_at.is_(None),
-                erasures.c.student_id.in_(sorted(gallery.listed)),
+                erasures.c.student_id.in_(sorted(gallery.recognisable)),
             )
         )
 
@@ -122,3 +125,11 @@ def touch_one(connection: Connection, unit_id: str, revision: int) -> None:
         .where(galleries.c.unit_id == unit_id, galleries.c.revision == revision)
         .values(revision=galleries.c.revision + 1)
     )
+
+
+def note_problem(connection: Connection, unit_id: str, problem: str | None) -> None:
+    """Keep what the hub could not put into a unit's gallery, or that nothing is missing any more."""
+    statement = update(galleries).where(galleries.c.unit_id == unit_id)
+    if problem is None:
+        statement = statement.where(galleries.c.problem.startswith(HUB_PROBLEM))
+    connection.execute(statement.values(problem=None if problem is None else f"{HUB_PROBLEM}{problem}"))

@@ -1,5 +1,6 @@
 """Galleries in MySQL: the revision each unit should have, and the prepared content of exactly that revision."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +14,15 @@ from hub.adapters.database import Database
 from hub.adapters.gallery_records import Snapshot
 from hub.adapters.schema import galleries, units
 from hub.core.errors import StoreRefused
-from hub.core.galleries import Gallery, GalleryFacts, UnitKeys, build
+from hub.core.galleries import GalleryFacts, UnitKeys, build
 from hub.core.ports import Clock, GalleryState, PreparedHead
 from protocol.content import ContentKind
 from protocol.errors import SealBroken
 from protocol.sealing import seal, unseal
+
+LOG = logging.getLogger("rollcall.hub.galleries")
+_TRIED = 50
+_MOST_NAMED = 20
 
 
 def touch_galleries(connection: Connection, at: datetime, *, room_id: str | None = None) -> None:  # noqa: ARG001
@@ -56,6 +61,19 @@ class GalleryMaking:
     """Operating points for a number of students."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What the cache holds of a unit: everything of one revision, good until a consent runs out."""
+
+    revision: int
+    until: datetime | None
+    hashes: frozenset[str]
+
+
+_Read = tuple[Snapshot, list[str], datetime | None]
+"""A gallery, the students whose templates are damaged, and when the next consent runs out."""
+
+
 class MySqlGalleryStore:
     """Keeps the contract of `hub.core.ports.GalleryStore`."""
 
@@ -66,6 +84,8 @@ class MySqlGalleryStore:
         self._clock = clock
         self._making = making
         self._cache = cache or ContentCache()
+        self._filled: dict[str, _Filled] = {}
+        self._problems: dict[str, tuple[str | None, list[str]]] = {}
 
     def states(self) -> list[GalleryState]:
         """Return the state of every unit that is not revoked."""
@@ -76,17 +96,32 @@ class MySqlGalleryStore:
         rows = self._database.run(lambda connection: connection.execute(query).all())
         return [GalleryState(row.unit_id, row.revision, row.prepared_revision, row.push_count) for row in rows]
 
+    def check_key(self) -> None:
+        """Raise StoreRefused when the hub's key opens nothing of what is on record: it is another database's key."""
+        hub_key = self._making.hub_key
+
+        def opens(connection: Connection) -> list[bool]:
+            keys = connection.execute(select(units.c.id, units.c.data_key_sealed).limit(_TRIED)).all()
+            opened = gallery_facts.opens_templates(connection, hub_key)
+            tried = [_opened_key(hub_key, row.id, bytes(row.data_key_sealed)) is not None for row in keys]
+            return tried + ([] if opened is None else [opened])
+
+        found = self._database.run(opens)
+        if found and not any(found):
+            raise StoreRefused(
+                "the hub's key opens nothing in this database: it was made with another one",
+                hint="is keys.hub_key_file the key this database was made with?",
+            )
+
     def prepare(self, unit_id: str) -> None:
         """Build, seal, sign and keep the gallery of the unit's present revision.
 
         When that revision is prepared already, only what time has changed is looked at: a new timetable is kept beside
         the same manifest; a manifest that has become another (a consent ran out, a term began) asks for a revision.
+        A unit whose own key is damaged is left out, with the problem on record.
         """
         now = self._clock.now()
-        # One moment for all that is read: a revision together with exactly what was committed with it.
-        snapshot = self._database.run(
-            lambda connection: self._read(connection, unit_id, now), isolation="REPEATABLE READ"
-        )
+        snapshot = self._snapshot(unit_id, now)
         if snapshot is None:
             return
         if snapshot.prepared_revision < snapshot.gallery.revision:
@@ -98,7 +133,39 @@ class MySqlGalleryStore:
             return
         elif snapshot.prepared_head != snapshot.gallery.head:
             self._database.run(lambda connection: gallery_records.keep_same(connection, unit_id, snapshot.gallery))
-        self._fill_cache(unit_id, snapshot.gallery)
+
+    def _snapshot(self, unit_id: str, now: datetime) -> Snapshot | None:
+        """Read and build a gallery, and remember its content; None for a unit that gets none."""
+        try:
+            # One moment for all that is read: a revision together with exactly what was committed with it.
+            read = self._database.run(
+                lambda connection: self._read(connection, unit_id, now), isolation="REPEATABLE READ"
+            )
+        except SealBroken:
+            self._forget(unit_id)
+            self._note_problem(unit_id, "the key of this unit is damaged", [unit_id])
+            return None
+        self._forget(unit_id)
+        if read is None:
+            return None
+        snapshot, damaged, until = read
+        if damaged:
+            self._note_problem(unit_id, f"templates of {len(damaged)} students are damaged", damaged)
+        else:
+            self._note_problem(unit_id, None, [])
+        gallery = snapshot.gallery
+        self._filled[unit_id] = _Filled(gallery.revision, until, frozenset(gallery.blobs))
+        for content_hash, blob in gallery.blobs.items():
+            self._cache.put(unit_id, content_hash, blob)
+        return snapshot
+
+    def _note_problem(self, unit_id: str, problem: str | None, ids: list[str]) -> None:
+        if self._problems.get(unit_id) == (problem, ids):
+            return
+        self._problems[unit_id] = (problem, ids)
+        if problem is not None:
+            LOG.error("gallery incomplete unit=%s problem=%r ids=%s", unit_id, problem, ",".join(ids[:_MOST_NAMED]))
+        self._database.run(lambda connection: gallery_records.note_problem(connection, unit_id, problem))
 
     def head(self, unit_id: str) -> PreparedHead | None:
         """Return the newest prepared head, if there is one."""
@@ -107,33 +174,49 @@ class MySqlGalleryStore:
         return None if row is None or row.head is None else PreparedHead(row.prepared_revision, bytes(row.head))
 
     def content(self, unit_id: str, kind: ContentKind, content_hash: str) -> bytes | None:
-        """Return the sealed content that a unit may have under this hash, or None."""
+        """Return the sealed content that a unit may have under this hash now, or None."""
         if kind == "template":
-            held = self._cache.get(unit_id, content_hash)
-            if held is None:
-                now = self._clock.now()
-                snapshot = self._database.run(
-                    lambda connection: self._read(connection, unit_id, now), isolation="REPEATABLE READ"
-                )
-                if snapshot is not None:
-                    self._fill_cache(unit_id, snapshot.gallery)
-                    held = snapshot.gallery.blobs.get(content_hash)
-            return held
+            return self._template(unit_id, content_hash)
         content, name = (
             (galleries.c.manifest, galleries.c.manifest_hash)
             if kind == "manifest"
             else (galleries.c.timetable, galleries.c.timetable_hash)
         )
-        query = select(content).where(galleries.c.unit_id == unit_id, name == content_hash)
+        query = (
+            select(content)
+            .join(units, units.c.id == galleries.c.unit_id)
+            .where(galleries.c.unit_id == unit_id, name == content_hash, units.c.revoked_at.is_(None))
+        )
         found = self._database.run(lambda connection: connection.execute(query).scalar())
         return None if found is None else bytes(found)
 
-    def _fill_cache(self, unit_id: str, gallery: Gallery) -> None:
-        self._cache.forget(unit_id)
-        for content_hash, blob in gallery.blobs.items():
-            self._cache.put(unit_id, content_hash, blob)
+    def _template(self, unit_id: str, content_hash: str) -> bytes | None:
+        query = (
+            select(galleries.c.revision)
+            .join(units, units.c.id == galleries.c.unit_id)
+            .where(galleries.c.unit_id == unit_id, units.c.revoked_at.is_(None))
+        )
+        # Before each hand-out: what is in memory may have been withdrawn through another process.
+        revision = self._database.run(lambda connection: connection.execute(query).scalar())
+        if revision is None:
+            self._forget(unit_id)
+            return None
+        now = self._clock.now()
+        filled = self._filled.get(unit_id)
+        if filled is not None and filled.revision == revision and (filled.until is None or now < filled.until):
+            if content_hash not in filled.hashes:
+                return None
+            held = self._cache.get(unit_id, content_hash)
+            if held is not None:
+                return held
+        snapshot = self._snapshot(unit_id, now)
+        return None if snapshot is None else snapshot.gallery.blobs.get(content_hash)
 
-    def _read(self, connection: Connection, unit_id: str, now: datetime) -> Snapshot | None:
+    def _forget(self, unit_id: str) -> None:
+        self._filled.pop(unit_id, None)
+        self._cache.forget(unit_id)
+
+    def _read(self, connection: Connection, unit_id: str, now: datetime) -> _Read | None:
         row = connection.execute(
             select(galleries, units.c.room_id, units.c.data_key_sealed)
             .join(units, units.c.id == galleries.c.unit_id)
@@ -142,7 +225,8 @@ class MySqlGalleryStore:
         if row is None:
             return None
         making = self._making
-        members = gallery_facts.members(connection, row.room_id, making.pack_id, making.hub_key, now)
+        data_key = unseal(making.hub_key, bytes(row.data_key_sealed), *data_key_context(unit_id))
+        members, damaged = gallery_facts.members(connection, row.room_id, making.pack_id, making.hub_key, now)
         facts = GalleryFacts(
             site=making.site,
             unit_id=unit_id,
@@ -152,21 +236,19 @@ class MySqlGalleryStore:
             look_alikes=gallery_facts.look_alikes(connection),
             lessons=tuple(gallery_facts.timetable(connection, row.room_id, now)),
         )
-        data_key = self._data_key(unit_id, bytes(row.data_key_sealed))
         points = making.points(sum(1 for member in members if member.vectors))
-        return Snapshot(
+        snapshot = Snapshot(
             gallery=build(facts, UnitKeys(data_key, making.signing_key), points),
             data_key=data_key,
             prepared_revision=row.prepared_revision,
             prepared_head=row.head,
             prepared_manifest=row.manifest,
         )
+        return snapshot, damaged, gallery_facts.next_expiry(connection, now)
 
-    def _data_key(self, unit_id: str, sealed: bytes) -> bytes:
-        try:
-            return unseal(self._making.hub_key, sealed, *data_key_context(unit_id))
-        except SealBroken as exc:
-            raise StoreRefused(
-                f"the key of unit {unit_id} was sealed with another hub key",
-                hint="is keys.hub_key_file the key this database was made with?",
-            ) from exc
+
+def _opened_key(hub_key: bytes, unit_id: str, sealed: bytes) -> bytes | None:
+    try:
+        return unseal(hub_key, sealed, *data_key_context(unit_id))
+    except SealBroken:
+        return None

@@ -4,7 +4,10 @@ The same fault arrives as InternalError, InterfaceError or OperationalError depe
 """
 
 from mysql.connector import Error as ConnectorError
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from mysql.connector import InternalError as ConnectorInternalError
+from mysql.connector import OperationalError as ConnectorOperationalError
+from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hub.core.errors import BadInput, Conflict, HubError, StoreRefused, StoreUnavailable
@@ -50,7 +53,11 @@ _REFUSED = {
     1142: ("the database user lacks a right", "check the user's grants"),
     1146: ("the database is not migrated", _MIGRATE),
     1227: ("the database user lacks a right", "check the user's grants"),
+    1862: ("the password of the database user has expired", "give the user a new password"),
     1698: ("wrong password, or unknown database user", "check database.user and database.password_file"),
+    2061: ("the database does not let this user log in this way", "check how the user authenticates"),
+    3118: ("the database user is locked", "unlock the account"),
+    4151: ("the database user is locked", "unlock the account"),
     2026: ("the encrypted connection to the database failed", "check the database's certificate"),
 }
 _CONFLICTS = {
@@ -76,7 +83,7 @@ class TransactionLost(StoreUnavailable):
 def errno_of(exc: BaseException) -> int | None:
     """Return the server's or client library's error number, if there is one."""
     cause = exc.orig if isinstance(exc, DBAPIError) else exc
-    if isinstance(cause, ConnectorError):
+    if isinstance(cause, ConnectorError | MySQLInterfaceError):
         return int(cause.errno) if cause.errno and cause.errno > 0 else None
     return None
 
@@ -105,6 +112,10 @@ def translate(exc: Exception, where: str) -> HubError | None:
         return Conflict(_CONFLICTS[errno])
     if errno in _BAD_INPUT:
         return BadInput(_BAD_INPUT[errno])
-    if isinstance(exc, DBAPIError) and exc.connection_invalidated:
+    if isinstance(exc, MySQLInterfaceError) or (isinstance(exc, DBAPIError) and exc.connection_invalidated):
+        # The first: a COMMIT that breaks comes out of the connector as the C library said it.
         return TransactionLost(f"the connection broke ({where})")
+    if isinstance(exc, OperationalError | InternalError | ConnectorOperationalError | ConnectorInternalError):
+        # The server's own trouble, of which there are hundreds of numbers: wait, and let units keep what they have.
+        return StoreUnavailable(f"the database reports error {errno or 'without a number'} ({where})")
     return None

@@ -9,40 +9,79 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from hub.adapters.schema import epochs, events, gallery_members, lessons, students, units
+from hub.adapters import membership
+from hub.adapters.schema import epochs, events, gallery_members, lessons, student_sections, students, units
 from hub.core.attendance import Interval, Lesson, MarkMade, SchoolDays, StudentsDay, Watch
+from hub.core.belonging import Belonging
+from hub.core.roster_lessons import LONGEST_LESSON
+from protocol.events import Coverage
 
 # A presence that began on the evening before still counts; nobody stays in view for longer.
 _MARGIN = timedelta(hours=12)
 # A unit writes coverage every few minutes and when a lesson ends; one that slept writes it when it wakes.
 _COVERAGE_MARGIN = timedelta(hours=6)
+# The settings allow no more for coming early.
+_LONGEST_EARLY = timedelta(hours=3)
 
 
 def collect(connection: Connection, day: date, student_ids: Sequence[str], days: SchoolDays) -> dict[str, StudentsDay]:
     """Return what decides the register of each of these students; those who are no students are left out."""
-    sections = {
-        row.id: row.section_id
-        for row in connection.execute(
-            select(students.c.id, students.c.section_id).where(students.c.id.in_(list(student_ids)))
-        )
-    }
+    known = list(connection.execute(select(students.c.id).where(students.c.id.in_(list(student_ids)))).scalars())
     first, end = days.bounds(day)
-    of_section = _lessons(connection, {section for section in sections.values() if section}, (first, end), days)
+    # With the lessons around the day: one that ended just before its first, one that goes on over midnight.
+    of_student = _lessons_of(connection, known, (first - _MARGIN, end + _MARGIN), days)
     rooms = {row.id: row.room_id for row in connection.execute(select(units.c.id, units.c.room_id))}
-    seen = _events(connection, list(sections), first - _MARGIN, end + _MARGIN)
-    coverage = _coverage(connection, of_section, rooms)
-    members = _members(connection, list(sections))
+    seen = _events(connection, known, first - _MARGIN, end + _MARGIN)
+    coverage = _coverage(connection, of_student, rooms)
+    members = _members(connection, known)
     window = days.window(day)
     return {
         student_id: StudentsDay(
-            lessons=tuple(of_section.get(section_id or "", ())),
+            lessons=tuple(of_student[student_id]),
             window=window,
             intervals=tuple(_intervals(seen[student_id], rooms)),
             marks=tuple(_marks(seen[student_id], rooms)),
-            watches=tuple(_watches(coverage, members[student_id], rooms, of_section.get(section_id or "", ()))),
+            watches=tuple(_watches(coverage, members[student_id], rooms, of_student[student_id])),
         )
-        for student_id, section_id in sections.items()
+        for student_id in known
     }
+
+
+def days_touched(connection: Connection, day: date, student_ids: Sequence[str], days: SchoolDays) -> list[date]:
+    """Return the days whose register events of `day` may change: its own, and those of lessons around midnight."""
+    first, end = days.bounds(day)
+    found = connection.execute(
+        select(lessons.c.starts_at)
+        .distinct()
+        .select_from(lessons)
+        .join(student_sections, membership.belonged())
+        .where(
+            student_sections.c.student_id.in_(list(student_ids)),
+            # No lesson lasts longer; the index is by start.
+            lessons.c.starts_at > first - LONGEST_LESSON,
+            lessons.c.ends_at > first,
+            # Whoever comes early comes on the day before.
+            lessons.c.starts_at < end + _LONGEST_EARLY,
+        )
+    )
+    return sorted({day, *(starts_at.astimezone(days.zone).date() for starts_at in found.scalars())})
+
+
+def _lessons_of(
+    connection: Connection, student_ids: Sequence[str], span: tuple[datetime, datetime], days: SchoolDays
+) -> dict[str, list[Lesson]]:
+    history = membership.history(connection, student_ids)
+    of_section = _lessons(connection, {one.section_id for past in history.values() for one in past}, span, days)
+    return {student_id: _theirs(history.get(student_id, ()), of_section) for student_id in student_ids}
+
+
+def _theirs(history: Sequence[Belonging], of_section: Mapping[str, Sequence[Lesson]]) -> list[Lesson]:
+    return [
+        lesson
+        for section_id in sorted({one.section_id for one in history})
+        for lesson in of_section.get(section_id, ())
+        if any(one.holds(section_id, lesson.starts_at) for one in history)
+    ]
 
 
 def _lessons(
@@ -131,9 +170,9 @@ class _Coverage:
 
 
 def _coverage(
-    connection: Connection, of_section: Mapping[str, Sequence[Lesson]], rooms: Mapping[str, str]
+    connection: Connection, of_student: Mapping[str, Sequence[Lesson]], rooms: Mapping[str, str]
 ) -> list[_Coverage]:
-    all_lessons = [lesson for found in of_section.values() for lesson in found]
+    all_lessons = [lesson for found in of_student.values() for lesson in found]
     wanted_rooms = {lesson.room_id for lesson in all_lessons}
     unit_ids = sorted(unit_id for unit_id, room_id in rooms.items() if room_id in wanted_rooms)
     if not unit_ids:
@@ -156,14 +195,15 @@ def _coverage(
 
 
 def _one_coverage(row: Row[Any], high_water: int) -> _Coverage:
-    body = json.loads(row.body)
+    # As it was understood when it came in: a time may be written in many ways.
+    body = Coverage.model_validate_json(row.body)
     shift = row.at_corrected - row.at_claimed
     return _Coverage(
         unit_id=row.unit_id,
-        since=datetime.fromisoformat(body["since"]) + shift,
+        since=body.since + shift,
         until=row.at_corrected,
-        watched_s=float(body["watched_s"]),
-        gallery_revision=int(body["gallery_revision"]),
+        watched_s=body.watched_s,
+        gallery_revision=body.gallery_revision,
         trusted=not _undated(row) and row.seq <= high_water,
     )
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, select
 
+from hub.adapters import membership
 from hub.adapters.schema import attendance, lessons, rooms, sections, students, units
 from hub.core.register_sheet import Mark, Occasion, SheetStudent
 
@@ -35,8 +36,9 @@ def _students(connection: Connection) -> tuple[SheetStudent, ...]:
         .outerjoin(sections, sections.c.id == students.c.section_id)
         .order_by(sections.c.name, students.c.serial_number)
     )
+    history = membership.history(connection)
     return tuple(
-        SheetStudent(row.id, row.serial_number, row.name, row.section_id, row.section)
+        SheetStudent(row.id, row.serial_number, row.name, row.section_id, row.section, tuple(history.get(row.id, ())))
         for row in connection.execute(statement)
     )
 

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
-from hub.adapters.schema import consents, lessons, rooms, sections, students, templates, units
+from hub.adapters import membership
+from hub.adapters.schema import consents, lessons, rooms, sections, student_sections, students, templates, units
 from hub.core.roster import Student, StudentFields
 
 _ROWS_AT_ONCE = 500
@@ -131,19 +132,19 @@ def insert_students(connection: Connection, at: datetime, new: Mapping[str, Stud
     values = [{"id": student_id, "created_at": at, **_columns(fields, ids)} for student_id, fields in new.items()]
     for start in range(0, len(values), _ROWS_AT_ONCE):
         connection.execute(insert(students), values[start : start + _ROWS_AT_ONCE])
+    membership.begin(connection, {str(row["id"]): _section(row) for row in values}, membership.SINCE_EVER)
 
 
-def update_students(connection: Connection, changed: Mapping[str, StudentFields]) -> None:
-    """Replace the fields of students, given as id to fields; their sections exist."""
+def update_students(connection: Connection, at: datetime, changed: Mapping[str, StudentFields]) -> None:
+    """Replace the fields of students, given as id to fields; their sections exist. A move counts from `at` on."""
     if not changed:
         return
     # Usernames are unique at every moment: two students who swap theirs give them up first.
     connection.execute(update(students).where(students.c.id.in_(sorted(changed))).values(username=None))
     ids = section_ids(connection)
-    statement = update(students).where(students.c.id == bindparam("of_student"))
-    connection.execute(
-        statement, [{"of_student": student_id, **_columns(fields, ids)} for student_id, fields in changed.items()]
-    )
+    rows = [{"of_student": student_id, **_columns(fields, ids)} for student_id, fields in changed.items()]
+    membership.move(connection, {str(row["of_student"]): _section(row) for row in rows}, at)
+    connection.execute(update(students).where(students.c.id == bindparam("of_student")), rows)
 
 
 def list_students(connection: Connection, now: datetime, *, section: str | None = None) -> list[StudentLine]:
@@ -161,11 +162,12 @@ def list_students(connection: Connection, now: datetime, *, section: str | None 
 
 
 def students_of_sections(connection: Connection, section_names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the ids of the students of each of these sections, by the section's name."""
+    """Return the ids of who is or ever was in each of these sections, by the section's name."""
     found: dict[str, list[str]] = {name: [] for name in section_names}
-    statement = select(sections.c.name, students.c.id).join(students, students.c.section_id == sections.c.id)
+    statement = select(sections.c.name, student_sections.c.student_id).distinct()
+    statement = statement.join(student_sections, student_sections.c.section_id == sections.c.id)
     for row in connection.execute(statement.where(sections.c.name.in_(section_names))):
-        found[row.name].append(row.id)
+        found[row.name].append(row.student_id)
     return found
 
 
@@ -196,6 +198,11 @@ def _students() -> Select[tuple[str, ...]]:
 def _student(row: Row[tuple[str, ...]]) -> Student:
     fields = StudentFields(row.serial_number, row.name, row.username, row.email, row.phone, row.section)
     return Student(row.id, fields)
+
+
+def _section(row: Mapping[str, object]) -> str | None:
+    section_id = row["section_id"]
+    return None if section_id is None else str(section_id)
 
 
 def _columns(fields: StudentFields, ids: Mapping[str, str]) -> dict[str, str | None]:

@@ -79,6 +79,19 @@ students = Table(
     **_OPTIONS,
 )
 
+# Which section a student belonged to, and when: moving somebody must not rewrite the register of past lessons.
+student_sections = Table(
+    "student_sections",
+    METADATA,
+    Column("student_id", UuidColumn, ForeignKey("students.id"), primary_key=True),
+    Column("since", UtcColumn, primary_key=True),
+    Column("section_id", UuidColumn, ForeignKey("sections.id"), nullable=False),
+    # Exclusive; empty while it holds.
+    Column("until", UtcColumn),
+    Index("ix_student_sections_section", "section_id", "student_id"),
+    **_OPTIONS,
+)
+
 consents = Table(
     "consents",
     METADATA,

@@ -1,10 +1,11 @@
 """What units say of themselves, in MySQL: which streams are alive, their status, the gallery they have applied."""
 
+import logging
 from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, case, or_, select, update
 from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.schema import epochs, erasures, galleries, unit_status, units
@@ -13,6 +14,13 @@ from hub.core.ports import Greeting
 from protocol.content import Applied
 from protocol.delivery import Hello
 from protocol.status import Status
+
+LOG = logging.getLogger("rollcall.hub.units")
+HUB_PROBLEM = "hub: "
+"""How the problems begin that the hub has with a gallery; all others are the unit's."""
+
+_FURTHEST_REVISION = 2**40
+"""No gallery ever gets there: whoever says so is not believed."""
 
 
 def serving(connection: Connection, unit_ids: Collection[str]) -> set[str]:
@@ -28,6 +36,7 @@ def greet(connection: Connection, unit_id: str, hello: Hello, at: datetime) -> G
     """Note that a stream is alive and return what the unit should know; None for an unknown or revoked unit."""
     if not serving(connection, [unit_id]):
         return None
+    _overtake(connection, unit_id, hello.gallery_revision)
     statement = insert(epochs).values(
         unit_id=unit_id, epoch=hello.epoch, high_water=0, first_heard_at=at, last_heard_at=at, boot_id=hello.boot_id
     )
@@ -84,6 +93,7 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
     """
     if not serving(connection, [unit_id]):
         return False
+    _overtake(connection, unit_id, applied.revision)
     problem = f"{applied.problem}: {applied.detail}".rstrip(": ") if applied.problem else None
     connection.execute(
         update(galleries)
@@ -93,7 +103,10 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
             confirmed_hash=applied.manifest_hash,
             confirmed_students=min(applied.students, 2**31 - 1),
             confirmed_at=at,
-            problem=problem,
+            # What the hub itself could not put into the gallery stays said until it can.
+            problem=case((galleries.c.problem.startswith(HUB_PROBLEM), galleries.c.problem), else_=problem)
+            if problem is None
+            else problem,
         )
     )
     # A revision that the hub never made proves nothing about what is gone.
@@ -112,3 +125,17 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
             .values(confirmed_at=at)
         )
     return True
+
+
+def _overtake(connection: Connection, unit_id: str, reported: int) -> None:
+    """Go beyond the revision a unit has: after a restored database it would refuse every lower one for ever."""
+    ours = connection.execute(select(galleries.c.revision).where(galleries.c.unit_id == unit_id)).scalar_one_or_none()
+    if ours is None or reported <= ours:
+        return
+    LOG.error("a unit has a later gallery; was the database restored? unit=%s has=%d ours=%d", unit_id, reported, ours)
+    if reported <= _FURTHEST_REVISION:
+        connection.execute(
+            update(galleries)
+            .where(galleries.c.unit_id == unit_id, galleries.c.revision < reported)
+            .values(revision=reported + 1)
+        )

@@ -110,9 +110,10 @@ class SchoolDays:
 
 @dataclass(frozen=True, slots=True)
 class StudentsDay:
-    """Everything that decides one student's register for one local day."""
+    """Everything that decides one student's register for one local day, the one of `window`."""
 
     lessons: tuple[Lesson, ...]
+    """Also those around the day: the lesson that ended just before midnight, or goes on after it."""
     window: DayWindow
     intervals: tuple[Interval, ...]
     marks: tuple[MarkMade, ...]
@@ -140,10 +141,12 @@ def entries(facts: StudentsDay, rules: Rules, now: datetime) -> list[Entry]:
 
     The same facts and a later `now` only add the entries of lessons that have ended in between.
     """
-    if not facts.lessons:
+    # A lesson belongs to the day it starts on, whichever day is looked at.
+    lessons = [lesson for lesson in facts.lessons if lesson.day == facts.window.day]
+    if not lessons:
         entry = _of_day(facts)
         return [entry] if entry else []
-    found = (_of_lesson(lesson, facts, rules, now) for lesson in sorted(facts.lessons, key=_by_start))
+    found = (_of_lesson(lesson, facts, rules, now) for lesson in sorted(lessons, key=_by_start))
     return [entry for entry in found if entry]
 
 

@@ -7,7 +7,8 @@ HubError                  `hint` says what a person can do
 ├── NotFound              no such student, room, unit, lesson
 ├── BadInput              a file or argument cannot be used; nothing was changed
 ├── KeyUnusable           a key file is missing, unreadable by us, readable by others, or of the wrong size
-└── BrokerRefused         the broker does not let us in: stop and say so
+├── BrokerRefused         the broker does not let us in: stop and say so
+└── Fault                 something nobody expected went wrong: stop and say where, never what was in hand
 """
 
 
@@ -45,3 +46,7 @@ class KeyUnusable(HubError):
 
 class BrokerRefused(HubError):
     """The broker does not accept this hub."""
+
+
+class Fault(HubError):
+    """Something the program did not expect; the text names kinds and numbers, never content."""

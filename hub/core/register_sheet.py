@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 
+from hub.core.belonging import Belonging
+
 UNMARKED = "Not observed"
 """Of whoever nobody has marked yet: with or without consent, enrolled or not, the same word."""
 
@@ -13,13 +15,21 @@ DAY_LABEL = "Day"
 
 @dataclass(frozen=True, slots=True)
 class SheetStudent:
-    """A line of the register."""
+    """A line of the register. `section` is where the student belongs now, `history` where and when."""
 
     student_id: str
     serial_number: str
     name: str
     section_id: str | None
     section: str | None
+    history: tuple[Belonging, ...] | None = None
+    """None: always where they belong now."""
+
+    def belongs(self, lesson: "Occasion") -> bool:
+        """Whether the student was in the lesson's section when it began."""
+        if self.history is None or lesson.starts_at is None:
+            return lesson.section_id == self.section_id
+        return any(one.holds(lesson.section_id, lesson.starts_at) for one in self.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +153,10 @@ def build_sheet(
     """
     places: dict[tuple[str, str], Mark | None] = dict(marks)
     day_key = f"day:{day.isoformat()}"
-    with_lessons = {lesson.section_id for lesson in lessons}
     for student in students:
-        if student.section_id not in with_lessons or student.section_id is None:
-            places.setdefault((student.student_id, day_key), None)
-        for lesson in lessons:
-            if lesson.section_id == student.section_id:
-                places.setdefault((student.student_id, lesson.key), None)
+        theirs = [lesson.key for lesson in lessons if student.belongs(lesson)]
+        for key in theirs or [day_key]:
+            places.setdefault((student.student_id, key), None)
     occasions = sorted(lessons, key=_place)
     if any(key == day_key for _, key in places):
         occasions.append(Occasion(day_key, DAY_LABEL))

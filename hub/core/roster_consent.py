@@ -1,6 +1,6 @@
 """Consent: what a form or a row says, and whether it holds now."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -54,6 +54,12 @@ class Consent:
             fields.reference,
             fields.expires_at,
         )
+
+
+def withdrawn_for_good(known: Iterable[Consent]) -> bool:
+    """Whether a consent was withdrawn and none was given after that: a withdrawal ends all there are."""
+    known = list(known)
+    return bool(known) and all(consent.withdrawn_at is not None for consent in known)
 
 
 def consent_fields(cells: Mapping[str, str], zone: tzinfo, now: datetime) -> ConsentFields:

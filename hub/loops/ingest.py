@@ -3,11 +3,12 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from hub.core.errors import StoreUnavailable
+from hub.core.errors import HubError, StoreRefused, StoreUnavailable
 from hub.core.ingest import Arrival, Batch, Heard, Unusable, busy, read, sort_batch
-from hub.core.ports import Clock, EventStore, Inbox, Link
+from hub.core.ports import Clock, EventStore, Inbox, Link, Taken
 from protocol import codec, topics
 from protocol.base import Envelope
 from protocol.content import Applied, Want
@@ -22,9 +23,19 @@ _PROBE_EVERY_S = 2.0
 _RETRY_AFTER_S = 5.0
 _MOST_DEFERRED = 5000
 _REPORT_EVERY_S = 60.0
+_MOST_SET_ASIDE = 10
+"""Messages of one unit that are kept for a person to look at; it sends them again and again."""
 
 Wanting = Callable[[str, Want], None]
 Greeted = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A batch that is to be committed, and the message it came in."""
+
+    batch: Batch
+    arrival: Arrival
 
 
 class IngestLoop:
@@ -54,7 +65,8 @@ class IngestLoop:
         self._clock = clock
         self._on_want = on_want
         self._on_greeted = on_greeted
-        self._deferred: deque[Heard] = deque(maxlen=_MOST_DEFERRED)
+        self._deferred: deque[tuple[Heard, Arrival]] = deque(maxlen=_MOST_DEFERRED)
+        self._set_aside: Counter[str] = Counter()
         self._lost_at_s: float | None = None
         self._probe_at_s = 0.0
         self._strangers: Counter[str] = Counter()
@@ -65,7 +77,7 @@ class IngestLoop:
 
     def step(self) -> None:
         """Take what has arrived, commit it, answer it. Raises StoreRefused: the tables or rights are not ours."""
-        batches: list[Batch] = []
+        batches: list[_Waiting] = []
         unusable: list[Unusable] = []
         for arrival in self._inbox.take(MOST_ARRIVALS, _WAIT_S):
             self._sort(arrival, batches, unusable)
@@ -73,38 +85,38 @@ class IngestLoop:
             # An idle step proves nothing about the store.
             asking = bool(batches or unusable or self._deferred)
             try:
-                self._answer_deferred()
-                self._commit(batches)
-                self._store.quarantine(unusable)
+                self._answer_deferred(unusable)
+                self._commit(batches, unusable)
+                self._keep(unusable)
             except StoreUnavailable as exc:
                 self._note_lost(exc)
             else:
                 if asking:
                     self._note_recovered()
         # What was committed is not in the list any more.
-        self._say_busy(batches)
+        self._say_busy(one.batch for one in batches)
         self._report()
 
-    def _sort(self, arrival: Arrival, batches: list[Batch], unusable: list[Unusable]) -> None:
+    def _sort(self, arrival: Arrival, batches: list[_Waiting], unusable: list[Unusable]) -> None:
         heard = read(arrival, self._site)
         if isinstance(heard, Unusable):
             self._unusable[heard.code] += 1
             unusable.append(heard)
         elif isinstance(heard.message, EventBatch):
-            batches.append(sort_batch(heard.unit_id, heard.message, heard.received_at))
+            batches.append(_Waiting(sort_batch(heard.unit_id, heard.message, heard.received_at), arrival))
         elif isinstance(heard.message, Want):
             self._on_want(heard.unit_id, heard.message)
         else:
             # Status, hello and applied wait for the store without keeping their sender from going on.
-            self._deferred.append(heard)
+            self._deferred.append((heard, arrival))
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
-    def _commit(self, batches: list[Batch]) -> None:
+    def _commit(self, batches: list[_Waiting], unusable: list[Unusable]) -> None:
         """Commit the batches, some at a time, and answer each as soon as it is committed."""
         while batches:
-            some = _first_events(batches, MOST_EVENTS)
-            for taken in self._store.take(some):
+            some = batches[: len(_first_events([one.batch for one in batches], MOST_EVENTS))]
+            for taken in self._take(some, unusable):
                 if taken.receipt is None:
                     self._note_stranger(taken.batch.unit_id)
                     continue
@@ -117,18 +129,52 @@ class IngestLoop:
             # Only now: what could not be committed is answered with `busy` by our caller.
             del batches[: len(some)]
 
+    def _take(self, some: list[_Waiting], unusable: list[Unusable]) -> list[Taken]:
+        try:
+            return self._store.take([one.batch for one in some])
+        except (StoreUnavailable, StoreRefused):
+            raise
+        except HubError as exc:
+            if len(some) > 1:
+                return [taken for one in some for taken in self._take([one], unusable)]
+            # Nothing of it is on record and nothing is confirmed: the unit keeps it and asks again later.
+            self._leave(some[0].batch.unit_id, some[0].arrival, exc, unusable)
+            self._say_busy([some[0].batch])
+            return []
+
+    def _leave(self, unit_id: str, arrival: Arrival, exc: HubError, unusable: list[Unusable]) -> None:
+        """Set one message aside that the store can make nothing of; the others go on."""
+        kind = type(exc).__name__
+        LOG.error("message set aside unit=%s reason=%s", unit_id, kind)
+        self._unusable["not_taken"] += 1
+        self._set_aside[unit_id] += 1
+        if self._set_aside[unit_id] <= _MOST_SET_ASIDE:
+            unusable.append(Unusable("not_taken", kind, arrival, unit_id))
+
+    def _keep(self, unusable: list[Unusable]) -> None:
+        try:
+            self._store.quarantine(unusable)
+        except (StoreUnavailable, StoreRefused):
+            raise
+        except HubError as exc:
+            LOG.error("%d messages could not be kept reason=%s", len(unusable), type(exc).__name__)  # noqa: TRY400
+
     def _say_busy(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
             self._answer(batch.unit_id, "receipt", busy(batch, _RETRY_AFTER_S))
 
     # ---- everything else -------------------------------------------------------------------------------------------
 
-    def _answer_deferred(self) -> None:
+    def _answer_deferred(self, unusable: list[Unusable]) -> None:
         while self._deferred:
-            heard = self._deferred[0]
-            known = self._handle(heard)
-            if not known:
-                self._note_stranger(heard.unit_id)
+            heard, arrival = self._deferred[0]
+            try:
+                if not self._handle(heard):
+                    self._note_stranger(heard.unit_id)
+            except (StoreUnavailable, StoreRefused):
+                raise
+            except HubError as exc:
+                self._leave(heard.unit_id, arrival, exc, unusable)
             self._deferred.popleft()
 
     def _handle(self, heard: Heard) -> bool:

@@ -16,6 +16,9 @@ _MOST_WANTS = 1000
 _MOST_PARTS = 64
 """Parts sent for one request; the unit asks for the rest, so a slow line is not filled for minutes."""
 
+_MOST_WANTS_AT_ONCE = 20
+"""Wants answered in one step: new revisions are looked for in between, however many units ask."""
+
 _POLL_EVERY_S = 1.0
 _REFRESH_EVERY_S = 3600.0
 """How often a gallery is looked at although nobody changed it: consents run out, terms begin, timetables move on."""
@@ -51,12 +54,12 @@ class Requests:
             self._lock.notify()
 
     def take(self, timeout_s: float) -> tuple[list[tuple[str, Want]], set[str]]:
-        """Return what was asked since the last call, waiting at most `timeout_s` for something."""
+        """Return what was asked, oldest first and some at a time, waiting at most `timeout_s` for something."""
         with self._lock:
             if not self._wants and not self._greeted:
                 self._lock.wait(timeout_s)
-            wants, greeted = list(self._wants), set(self._greeted)
-            self._wants.clear()
+            wants = [self._wants.popleft() for _ in range(min(len(self._wants), _MOST_WANTS_AT_ONCE))]
+            greeted = set(self._greeted)
             self._greeted.clear()
         return wants, greeted
 
@@ -84,15 +87,16 @@ class PublisherLoop:
         """
         wants, greeted = self._requests.take(min(_POLL_EVERY_S, max(0.0, self._poll_at_s - self._clock.monotonic_s())))
         try:
-            for unit_id, want in wants:
-                for item in want.items:
-                    self._hand_out(unit_id, item)
             for unit_id in greeted:
                 # Whatever was announced before: this unit may not have heard it.
                 self._announced.pop(unit_id, None)
             if greeted or self._clock.monotonic_s() >= self._poll_at_s:
                 self._poll_at_s = self._clock.monotonic_s() + _POLL_EVERY_S
                 self._poll()
+            # After the look for what has changed: nobody is given what was withdrawn a moment ago.
+            for unit_id, want in wants:
+                for item in want.items:
+                    self._hand_out(unit_id, item)
         except StoreUnavailable:
             self._poll_at_s = self._clock.monotonic_s() + _RETRY_EVERY_S
 

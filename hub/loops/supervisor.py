@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hub.core.errors import HubError
+from hub.core.errors import Fault, HubError
 
 LOG = logging.getLogger("rollcall.hub")
 _STOP_TIMEOUT_S = 8.0
@@ -31,14 +31,14 @@ class Supervisor:
         self._loops = loops
         self._watch = watch
         self._stopping = stopping
-        self._failure: Exception | None = None
+        self._failure: HubError | None = None
 
     def stop(self) -> None:
         """Ask everything to end."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Run until `stop`. Raises what a loop failed with; systemd starts the process again."""
+        """Run until `stop`. Raises the HubError a loop failed with, or Fault; systemd starts the process again."""
         threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.name, daemon=True) for loop in self._loops
         ]
@@ -53,7 +53,8 @@ class Supervisor:
             if thread.is_alive():
                 LOG.warning("loop did not stop in time name=%s", thread.name)
         if self._failure is not None:
-            raise self._failure
+            # The cause stays behind: its text may hold a whole statement, and with it what a message said.
+            raise self._failure from None
 
     def _run(self, loop: Loop) -> None:
         try:
@@ -64,9 +65,21 @@ class Supervisor:
 
     def _fail(self, name: str, exc: Exception) -> None:
         if self._failure is None:
-            self._failure = exc
-            if not isinstance(exc, HubError):
+            if isinstance(exc, HubError):
+                self._failure = exc
+            else:
                 # Not the exception's text: it may quote a message, and messages may hold personal data.
+                kind, errno = type(exc).__name__, _errno_of(exc)
                 trace = "".join(traceback.format_tb(exc.__traceback__))
-                LOG.error("loop failed name=%s error=%s\n%s", name, type(exc).__name__, trace)
+                LOG.error("loop failed name=%s error=%s errno=%s\n%s", name, kind, errno, trace)
+                self._failure = Fault(
+                    f"the hub stopped over something unexpected: {name}, {kind}, {errno or 'no number'}",
+                    hint="the log says where; restart it, and report this if it happens again",
+                )
         self._stopping.set()
+
+
+def _errno_of(exc: Exception) -> int | None:
+    """Return the number in an error of the operating system or the database, if there is one."""
+    number = getattr(getattr(exc, "orig", exc), "errno", None)
+    return number if isinstance(number, int) else None

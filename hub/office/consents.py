@@ -19,7 +19,7 @@ from hub.adapters import (
 )
 from hub.core.csv_reading import Reading, RowProblem, RowsRefused, read_rows
 from hub.core.roster import Student, checked_serial
-from hub.core.roster_consent import CONSENT_COLUMNS, Consent, ConsentFields, consent_fields
+from hub.core.roster_consent import CONSENT_COLUMNS, Consent, ConsentFields, consent_fields, withdrawn_for_good
 from hub.core.roster_times import day_of
 from hub.office.context import Office
 from hub.office.students import find_student
@@ -92,9 +92,12 @@ def import_consents(office: Office, data: bytes, *, dry_run: bool = False) -> Co
     detail = {"file_sha256": hashlib.sha256(data).hexdigest()}
 
     def work(connection: Connection) -> tuple[ConsentFields, ...]:
+        if not dry_run:
+            # The lock that a withdrawal takes first: none can come between our reading and our writing.
+            look_alike_store.lock(connection, office.clock.now())
         known = roster_store.find_students(connection, [row.value.serial_number for row in reading.rows])
-        _refuse_bad_rows(reading, known)
         on_record = consent_store.consents_of(connection, {student.student_id for student in known.values()})
+        _refuse_bad_rows(reading, known, on_record)
         new = [
             (known[row.value.serial_number].student_id, row.value)
             for row in reading.rows
@@ -155,16 +158,25 @@ def consent_command(serial_number: str) -> str:
     return f'record it: rollcall-hub consent give --serial {serial_number} --given-by "WHO AGREED"'
 
 
+def withdrawn_sentence(serial_number: str) -> str:
+    """Return the sentence that says that no import renews a consent that was withdrawn."""
+    return f"the consent of {serial_number} was withdrawn; if they agreed again, {consent_command(serial_number)}"
+
+
 def _on_record(known: list[Consent], fields: ConsentFields, now: datetime) -> bool:
     return any(consent.state(now) == "active" and consent.says(fields) for consent in known)
 
 
-def _refuse_bad_rows(reading: Reading[ConsentFields], known: Mapping[str, Student]) -> None:
+def _refuse_bad_rows(
+    reading: Reading[ConsentFields], known: Mapping[str, Student], on_record: Mapping[str, list[Consent]]
+) -> None:
     problems, first = list(reading.problems), dict[str, int]()
     for row in reading.rows:
         serial = row.value.serial_number
         if serial not in known:
             problems.append(RowProblem(row.line, f"there is no student with serial number {serial}"))
+        elif withdrawn_for_good(on_record.get(known[serial].student_id, [])):
+            problems.append(RowProblem(row.line, f"consent_withdrawn: {withdrawn_sentence(serial)}"))
         if (line := first.setdefault(serial, row.line)) != row.line:
             problems.append(RowProblem(row.line, f"serial number {serial} is already on line {line}"))
     if problems:

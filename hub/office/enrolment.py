@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from hub.adapters import (
     audit_log,
+    consent_store,
     csv_files,
     gallery_store,
     look_alike_store,
@@ -23,8 +24,8 @@ from hub.core.enrolment_gallery import MAX_PICTURES, EnrolmentGallery, Verdict
 from hub.core.enrolment_names import same_person
 from hub.core.errors import BadInput
 from hub.core.roster import Student, student_fields
-from hub.core.roster_consent import ConsentFields, checked_reference
-from hub.office.consents import add_consents, consent_command
+from hub.core.roster_consent import ConsentFields, checked_reference, withdrawn_for_good
+from hub.office.consents import add_consents, consent_command, withdrawn_sentence
 from hub.office.context import Office
 from hub.office.students import add_command, add_students
 from recognition.core.errors import PictureRefused
@@ -138,9 +139,16 @@ class Enroller:
         consent = student_id is not None and bool(
             roster_store.students_with_consent(connection, now, student_id=student_id)
         )
+        if not consent and student_id is not None and request.consent_reference is not None:
+            self._refuse_withdrawn(connection, serial, student_id)
         if not consent and request.consent_reference is None:
             raise _TurnedDown("no_consent", f"no consent is on file for {serial}; {consent_command(serial)}")
         return _Standing(student, consent, owner is not None)
+
+    def _refuse_withdrawn(self, connection: Connection, serial: str, student_id: str) -> None:
+        """Raise _TurnedDown for a consent that was withdrawn: only a person who gives it again renews it."""
+        if withdrawn_for_good(consent_store.consents_of(connection, [student_id]).get(student_id, ())):
+            raise _TurnedDown("consent_withdrawn", withdrawn_sentence(serial))
 
     def _store(self, request: Request, picture_sha256: bytes, face: FoundFace) -> str:
         """Store the template unless something speaks against it; return the serial numbers it may look like."""

@@ -14,6 +14,7 @@ from hub.core.csv_reading import Reading, read_rows
 from hub.core.errors import Conflict, NotFound
 from hub.core.roster import STUDENT_COLUMNS, Student, StudentFields, student_fields
 from hub.core.roster_plan import StudentChange, StudentPlan, plan_students
+from hub.core.roster_times import day_of
 from hub.office.context import Office
 from hub.office.sections import create_sections
 
@@ -100,7 +101,7 @@ def add_students(
     roster_store.insert_students(connection, at, new)
     for student_id in new:
         _record(connection, office, at, "student.add", student_id, detail)
-    _membership_changed(connection, office, at, [(key, fields.section) for key, fields in new.items()])
+    _came_to_sections(connection, office, at, [(key, fields.section) for key, fields in new.items()])
 
 
 def find_student(connection: Connection, serial_number: str) -> Student:
@@ -123,14 +124,14 @@ def _carry_out(connection: Connection, office: Office, plan: StudentPlan, detail
     if not plan.change:
         return
     at = office.clock.now()
-    roster_store.update_students(connection, {change.before.student_id: change.after for change in plan.change})
-    moved: list[tuple[str, str | None]] = []
+    roster_store.update_students(connection, at, {change.before.student_id: change.after for change in plan.change})
     for change in plan.change:
-        student_id = change.before.student_id
-        _record(connection, office, at, "student.change", student_id, {**detail, "fields": list(change.changed)})
-        if "section" in change.changed:
-            moved += [(student_id, change.before.fields.section), (student_id, change.after.section)]
-    _membership_changed(connection, office, at, moved)
+        subject = change.before.student_id
+        _record(connection, office, at, "student.change", subject, {**detail, "fields": list(change.changed)})
+    moved = [change.before.student_id for change in plan.change if "section" in change.changed]
+    # Only today: what was before the move stays as it was, and what comes is derived when it is over.
+    attendance_store.mark_dirty(connection, moved, [day_of(at, office.settings.zone)])
+    gallery_store.touch_galleries(connection, at)
 
 
 def _concerned(connection: Connection, reading: Reading[StudentFields]) -> list[Student]:
@@ -140,10 +141,10 @@ def _concerned(connection: Connection, reading: Reading[StudentFields]) -> list[
     return list({student.student_id: student for student in [*known.values(), *owners]}.values())
 
 
-def _membership_changed(
+def _came_to_sections(
     connection: Connection, office: Office, at: datetime, belonging: Iterable[tuple[str, str | None]]
 ) -> None:
-    """Let the register and the galleries follow: (student, section they are or were in)."""
+    """Let the register and the galleries follow: (new student, section they are in)."""
     by_section: dict[str, set[str]] = {}
     for student_id, section in belonging:
         if section is not None:

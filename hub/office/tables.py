@@ -41,16 +41,26 @@ def migrate(office: Office) -> dict[str, Any]:
 
 
 def _refuse_to_replace_a_lost_key(office: Office) -> None:
-    """Raise KeyUnusable when the hub's key is gone but the database holds what only that key opens."""
-    if office.keys.hub_key_file.exists():
+    """Raise KeyUnusable when a key is gone that cannot be replaced.
+
+    Only the hub's key opens what was sealed with it, and units take galleries only with the signature they know.
+    """
+    keys = office.keys
+    if keys.hub_key_file.exists() and keys.signing_key_file.exists():
         return
     with office.database.transaction() as connection:
         present = set(inspect(connection).get_table_names())
         used = [table.name for table in (units, templates) if table.name in present and _has_rows(connection, table)]
-    if used:
+    hint = f"bring {keys.hub_key_file.name} and {keys.signing_key_file.name} back from your copy"
+    if used and not keys.hub_key_file.exists():
         raise KeyUnusable(
-            f"there is no key file {office.keys.hub_key_file}, but the database has {' and '.join(used)} made with it",
-            hint="bring hub.key back from your copy; a new key could not read them",
+            f"there is no key file {keys.hub_key_file}, but the database has {' and '.join(used)} made with it",
+            hint=f"{hint}; a new key could not read them",
+        )
+    if units.name in used and not keys.signing_key_file.exists():
+        raise KeyUnusable(
+            f"there is no key file {keys.signing_key_file}, but the database has units that know it",
+            hint=f"{hint}; units would refuse every gallery signed with a new key",
         )
 
 

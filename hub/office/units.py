@@ -15,7 +15,7 @@ from hub.adapters import audit_log
 from hub.adapters.gallery_store import seal_data_key
 from hub.adapters.key_files import create_key
 from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
-from hub.core.errors import BadInput, Conflict, KeyUnusable, NotFound
+from hub.core.errors import BadInput, Conflict, HubError, KeyUnusable, NotFound, StoreUnavailable
 from hub.core.fleet import UnitHeard, condition
 from hub.office.context import Office
 from protocol.sealing import KEY_BYTES
@@ -42,7 +42,8 @@ def add(office: Office, new: NewUnit) -> dict[str, Any]:
     """Create a unit with its key and write its files into a folder; return its id and the files.
 
     Raises BadInput, Conflict (the label is taken, or the folder holds a unit already), NotFound (no such room),
-    KeyUnusable. When anything fails, nothing is on record and no key is left behind.
+    KeyUnusable, StoreUnavailable. When anything fails, nothing is on record and no key is left behind; only when
+    nobody can tell whether it is on record, the files are kept.
     """
     label = new.label.strip()
     if not label or len(label) > _MAX_LABEL or not label.isprintable():
@@ -58,11 +59,29 @@ def add(office: Office, new: NewUnit) -> dict[str, Any]:
         with office.database.transaction() as connection:
             _insert(connection, office, unit_id, new, sealed)
             _write_files(new, _edge_toml(office, unit_id, new), data_key, public_key)
-    except BaseException:
-        for path in files:
-            path.unlink(missing_ok=True)
-        raise
+    except BaseException as exc:
+        open_question = not isinstance(exc, HubError) or isinstance(exc, StoreUnavailable)
+        there = _on_record(office, unit_id) if open_question else False
+        if there is False:
+            for path in files:
+                path.unlink(missing_ok=True)
+        elif there is None and isinstance(exc, StoreUnavailable) and files[0].exists():
+            hint = f"see `rollcall-hub unit list` later; without {label!r} in it, delete {new.folder} and add it again"
+            raise StoreUnavailable(f"{exc}; whether the unit is on record is not known", hint=hint) from exc
+        if there is not True or not isinstance(exc, StoreUnavailable):
+            raise
+        # Only the answer to the commit was lost: the unit is on record, and these are its files.
     return {"unit_id": unit_id, "label": label, "room": new.room, "files": [str(path) for path in files]}
+
+
+def _on_record(office: Office, unit_id: str) -> bool | None:
+    """Tell whether the unit is on record; None when the database does not say."""
+    try:
+        # With a lock: a commit that is still under way is waited for.
+        query = select(units.c.id).where(units.c.id == unit_id).with_for_update()
+        return office.database.run(lambda connection: connection.execute(query).first() is not None)
+    except HubError:
+        return None
 
 
 def _insert(connection: Connection, office: Office, unit_id: str, new: NewUnit, sealed: bytes) -> None:

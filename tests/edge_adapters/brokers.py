@@ -9,7 +9,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
-from edge.core.news import Arrived, Connected, Disconnected, News
+from edge.core.news import Arrived, Connected, Disconnected, News, Refused
 from protocol import topics
 from protocol.topics import Address
 from tests.edge_adapters.pieces import UNIT, eventually
@@ -80,6 +80,11 @@ def is_connected(news: News) -> bool:
 def is_disconnected(news: News) -> bool:
     """Tell whether this is the news of a lost or refused connection."""
     return isinstance(news, Disconnected)
+
+
+def is_refused(news: News) -> bool:
+    """Tell whether this is the news of a message that the broker would not take."""
+    return isinstance(news, Refused)
 
 
 def is_arrived(news: News) -> bool:

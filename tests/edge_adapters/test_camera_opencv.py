@@ -5,14 +5,18 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from edge.adapters.camera_opencv import CameraRequest, OpenCvCamera
+from edge.adapters.camera_opencv import CameraRequest, OpenCvCamera, Sameness
 from edge.adapters.clock_system import SystemClock
 from edge.core.errors import CameraLost
 from edge.core.frame import Frame
+from recognition.core.face import Image
 from tests.edge_adapters.pictures import SIZE, NetworkCamera, network_camera, number_of, write_video
 from tests.edge_adapters.pieces import eventually
+from tests.fakes import FakeClock
 
 OPEN_S, READ_S = 2.0, 1.0
 
@@ -201,3 +205,107 @@ def test_frames_in_between_are_thrown_away_and_not_handed_out_late() -> None:
         camera.close()
 
     assert passed >= 5
+
+
+def noise(seed: int) -> Image:
+    """Return a picture as a sensor gives it: no two are the same."""
+    return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+class Device:
+    """A device as OpenCV hands it out; time passes while it waits for the next picture."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.frozen = False
+        self.opened = 0
+        self.released = 0
+        self._clock = clock
+        self._pictures = 0
+
+    def open(self, *_request: object) -> "Device":
+        self.opened += 1
+        return self
+
+    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
+        return True
+
+    def set(self, *_property: object) -> bool:
+        return True
+
+    def grab(self) -> bool:
+        self._clock.advance(0.5)
+        self._pictures += not self.frozen
+        return True
+
+    def retrieve(self) -> tuple[bool, Image]:
+        return True, noise(self._pictures)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+class TestFrozenDevices:
+    """A driver that hangs repeats its last picture: it would pass for a room in which nobody moves."""
+
+    @pytest.fixture
+    def device(self, monkeypatch: pytest.MonkeyPatch) -> Device:
+        device = Device(FakeClock())
+        monkeypatch.setattr(cv2, "VideoCapture", device.open)
+        return device
+
+    def camera(self, device: Device, source: str = "0") -> OpenCvCamera:
+        return OpenCvCamera(CameraRequest(source, *SIZE, 2.0, OPEN_S, READ_S), device._clock)
+
+    def frozen_for(self, camera: OpenCvCamera, device: Device) -> float:
+        """Read until the camera is lost; return the seconds it took."""
+        before_s = device._clock.monotonic_s()
+        assert "repeats one picture" in str(reads_until_lost(camera, at_most=100))
+        return device._clock.monotonic_s() - before_s
+
+    def test_a_device_that_repeats_one_picture_for_ten_seconds_is_lost(self, device: Device) -> None:
+        camera = self.camera(device)
+        camera.read()
+        device.frozen = True
+        assert 10.0 < self.frozen_for(camera, device) <= 11.0
+        assert device.released == 1
+
+    def test_a_frozen_device_is_opened_again_and_used_when_it_gives_new_pictures(self, device: Device) -> None:
+        camera = self.camera(device)
+        camera.read()
+        device.frozen = True
+        self.frozen_for(camera, device)
+        # The new driver gets the same ten seconds: it may begin with the old picture.
+        assert self.frozen_for(camera, device) > 10.0
+        device.frozen = False
+        for _ in range(100):
+            camera.read()
+        assert (device.opened, device.released) == (3, 2)
+
+    def test_a_picture_that_changes_now_and_then_is_no_frozen_one(self, device: Device) -> None:
+        camera = self.camera(device)
+        for _ in range(10):
+            device.frozen = False
+            camera.read()
+            device.frozen = True
+            for _ in range(18):
+                camera.read()
+        assert device.released == 0
+
+    def test_a_stream_may_repeat_its_picture(self, device: Device) -> None:
+        """Whoever makes it removes the noise, and often sends a still picture of an empty room."""
+        camera = self.camera(device, "rtsp://10.0.0.7/stream")
+        device.frozen = True
+        for _ in range(200):
+            camera.read()
+        assert device.released == 0
+
+
+def test_one_bit_in_the_compared_pixels_makes_another_picture() -> None:
+    sameness = Sameness()
+    first = noise(1)
+    second = first.copy()
+    second[8, 16, 2] ^= 1
+    assert [sameness.seconds(first, at_s) for at_s in (100.0, 104.0)] == [0.0, 4.0]
+    assert sameness.seconds(second, 105.0) == 0.0
+    assert sameness.seconds(second.copy(), 107.0) == 2.0
+    assert sameness.seconds(first, 108.0) == 0.0

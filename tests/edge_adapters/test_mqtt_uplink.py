@@ -1,5 +1,6 @@
 """The connection to the broker, against a real Mosquitto that comes late, dies, freezes and refuses."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,8 +17,9 @@ from deploy.own_process import free_port
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
 from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
 from edge.core.errors import UplinkUnavailable
-from edge.core.news import Arrived, Disconnected, News
+from edge.core.news import Arrived, Disconnected, News, Refused
 from protocol import topics
+from protocol.base import MAX_MESSAGE_BYTES
 from tests.conftest import Broker
 from tests.edge_adapters import programs
 from tests.edge_adapters.brokers import (
@@ -27,6 +29,7 @@ from tests.edge_adapters.brokers import (
     is_arrived,
     is_connected,
     is_disconnected,
+    is_refused,
     listening,
     started,
     status_of,
@@ -41,12 +44,17 @@ EVENTS = topics.up(SITE, UNIT, "events")
 
 
 class AnswersThenSays:
-    """A broker that lets everybody in, answers the subscription, says one thing more and ends the connection."""
+    """A broker that lets everybody in, answers the subscription, says one thing more and ends the connection.
 
-    def __init__(self, last_words: bytes, *, suback: int = 1) -> None:
+    With `puback`, it waits for a message and answers that instead.
+    """
+
+    def __init__(self, last_words: bytes = b"", *, suback: int = 1, puback: int | None = None) -> None:
         self.connections = 0
+        self.first_words = b""
         self._last_words = last_words
         self._suback = suback
+        self._puback = puback
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -70,10 +78,14 @@ class AnswersThenSays:
                 return
             self.connections += 1
             with client:
-                client.recv(4096)
+                self.first_words = client.recv(4096)
                 client.sendall(b"\x20\x03\x00\x00\x00")
                 asked = client.recv(4096)
                 client.sendall(b"\x90\x04" + asked[2:4] + bytes([0, self._suback]) + self._last_words)
+                if self._puback is not None:
+                    message = client.recv(4096)
+                    number = 4 + int.from_bytes(message[2:4], "big")
+                    client.sendall(b"\x40\x03" + message[number : number + 2] + bytes([self._puback]))
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(4096):
                     pass
@@ -127,6 +139,26 @@ class TestConversation:
 
             assert eventually(lambda: len(hub.messages) == 200)
             assert hub.payloads() == [b"%d" % number for number in range(200)]
+
+    def test_the_broker_is_told_how_large_a_message_may_be(self) -> None:
+        maximum = b"\x27" + (MAX_MESSAGE_BYTES + 256).to_bytes(4, "big")
+        with AnswersThenSays(b"") as server, started(uplink(address(server.port), SITE)) as link:
+            waits_for(link, is_connected)
+
+            assert maximum in server.first_words
+
+    def test_a_message_too_large_to_be_ours_does_not_reach_this_machine(self, broker: Broker) -> None:
+        site = fresh_site()
+        topic = f"rollcall/1/{site}/down/{UNIT}/part"
+        with listening(broker.port, "nothing") as hub, started(uplink(address(broker.port), site)) as link:
+            waits_for(link, is_connected)
+            hub.speak(topic, bytes(MAX_MESSAGE_BYTES + 257))
+            hub.speak(topic, b"x" * MAX_MESSAGE_BYTES)
+
+            arrived = waits_for(link, is_arrived)
+            assert isinstance(arrived, Arrived)
+            assert len(arrived.payload) == MAX_MESSAGE_BYTES
+            assert link.connected
 
 
 class TestGoodbye:
@@ -402,6 +434,52 @@ class TestRefusals:
 
             assert lost == Disconnected("the broker is being shut down")
 
+    @pytest.mark.server
+    def test_a_message_that_the_broker_refuses_is_told(self, tmp_path: Path) -> None:
+        """As with the rights of another unit; paho calls such a message published."""
+        rights = tmp_path / "rights"
+        rights.write_text(f"topic read {topics.unit_filter(SITE, UNIT)}\ntopic write {status_of(SITE).topic}\n")
+        rights.chmod(0o600)
+        settings = MosquittoSettings(extra_lines=(f"acl_file {rights}",))
+        with (
+            PrivateMosquitto(tmp_path / "strict", settings=settings) as strict,
+            started(uplink(address(strict.port), SITE)) as link,
+        ):
+            waits_for(link, is_connected)
+            link.publish(status_of(SITE), b"allowed")
+            link.publish(EVENTS, b"forbidden")
+
+            refused = waits_for(link, is_refused)
+            assert isinstance(refused, Refused)
+            assert "has the unit been added" in refused.reason
+            assert not eventually(lambda: any(map(is_refused, taken(link))), timeout_s=0.5)
+
+    def test_a_broker_that_cuts_the_connection_over_a_refused_message_shows_no_twin(self) -> None:
+        """As Mosquitto 2.0.11 does, each time: nobody should go and look for a copied card."""
+        told: list[News] = []
+
+        def lost_four_times() -> bool:
+            if link.connected:
+                with contextlib.suppress(UplinkUnavailable):
+                    link.publish(EVENTS, b"forbidden")
+            told.extend(taken(link))
+            return sum(map(is_disconnected, told)) >= 4
+
+        with AnswersThenSays(puback=0x87) as server:
+            link = MqttUplink(
+                address(server.port),
+                topics.unit_filter(SITE, UNIT),
+                will=(status_of(SITE), WILL),
+                first_retry_s=1,
+                twin_retry_s=2,
+            )
+            with started(link):
+                assert eventually(lost_four_times, timeout_s=30)
+        lost = [news for news in told if isinstance(news, Disconnected)]
+        assert not any(news.twin for news in lost)
+        assert all("refused a message" in news.reason for news in lost)
+        assert sum(map(is_refused, told)) >= 4
+
     def test_being_forbidden_to_listen_is_told(self) -> None:
         """Otherwise the unit seems connected, and no hub ever answers."""
         with AnswersThenSays(b"", suback=0x87) as server, started(uplink(address(server.port), SITE)) as link:
@@ -469,6 +547,15 @@ class TestRefusals:
             assert not eventually(lambda: not link.connected, timeout_s=2.5)
 
 
+def test_a_password_is_in_no_text_about_the_broker() -> None:
+    """Such texts end up in tracebacks and logs."""
+    where = BrokerAddress("127.0.0.1", 1883, UNIT, 30, "unit", "s3cret-word")
+    assert where.password == "s3cret-word"
+    for text in (repr(where), str(where), f"{where}"):
+        assert "unit" in text
+        assert "s3cret" not in text
+
+
 class TestRobustness:
     def test_a_callback_that_raises_does_not_end_the_connection(
         self, broker: Broker, monkeypatch: pytest.MonkeyPatch
@@ -511,7 +598,8 @@ class TestRobustness:
             assert eventually(lambda: not link.connected)
             found = taken(link)
 
-            assert len(found) <= 1000
+            assert len(found) <= 100
+            assert sum(MAX_MESSAGE_BYTES for _ in found) < 12_000_000
             assert is_disconnected(found[-1])
 
     def test_a_topic_that_is_no_text_is_ignored(self, broker: Broker) -> None:

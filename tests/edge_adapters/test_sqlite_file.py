@@ -438,7 +438,20 @@ class TestBrokenDisks:
 
         monkeypatch.setattr(file, "writing", full)
 
-        assert journal.next_session() == 2
+        assert [journal.next_session(), journal.next_session()] == [2, 2]
+        monkeypatch.undo()
+        assert [journal.next_session(), journal.next_session()] == [2, 3]
+
+    def test_a_unit_does_not_start_on_a_broken_disk(self, file: UnitFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = SqliteJournal(file)
+
+        def broken() -> NoReturn:
+            raise StorageFailed("the disk does not answer")
+
+        monkeypatch.setattr(file, "writing", broken)
+
+        with pytest.raises(StorageFailed):
+            journal.next_session()
 
     def test_a_full_file_is_usable_again_when_there_is_space(self, file: UnitFile) -> None:
         journal = SqliteJournal(file)

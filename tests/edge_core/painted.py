@@ -17,8 +17,10 @@ from edge.core.presence import PresenceBook
 from edge.core.vision import Eyes, Vision
 from protocol.content import TimetableLesson
 from protocol.events import Event
+from recognition.core.calibration import OperatingPoint, OperatingPoints
 from recognition.core.face import Box, ChipGeometry, Face, Image
-from tests.builders import DIMENSIONS, PACK, HubSide, face_of, stamp, student
+from recognition.core.tracking import TrackingLimits
+from tests.builders import DIMENSIONS, PACK, POINTS, HubSide, face_of, stamp, student
 from tests.fakes import counting
 
 WIDTH, HEIGHT = 320, 240
@@ -93,6 +95,11 @@ class PaintedEmbedder:
         return np.stack([self.vectors.get(number, face_of(number)) for number in numbers])
 
 
+def points_of(threshold: float) -> OperatingPoints:
+    """Return operating points that ask for this much of everybody."""
+    return OperatingPoints(100, 0.01, ((1, OperatingPoint(threshold, margin=0.1)),))
+
+
 def cut_painted(image: Image, face: Face, geometry: ChipGeometry) -> Image:
     """Cut a chip as `cut_chip` does, and refuse what it refuses; its first pixel says who it is."""
     if np.ptp(face.landmarks) == 0 or np.allclose(face.landmarks, face.landmarks[0]):
@@ -111,11 +118,12 @@ def known_students(
     look_alikes: Sequence[tuple[int, int]] = (),
     without_template: Sequence[int] = (),
     vectors: Mapping[int, NDArray[np.float32]] | None = None,
+    points: OperatingPoints = POINTS,
 ) -> KnownStudents:
     """Return a gallery of these people."""
     if not numbers and not without_template:
         return knows_nobody(PACK, DIMENSIONS)
-    hub = HubSide()
+    hub = HubSide(points=points.to_dict())
     faces = {number: [(vectors or {}).get(number, face_of(number))] for number in numbers}
     gallery = hub.gallery(revision, faces, look_alikes=look_alikes, without_template=without_template)
     blobs = [hub.blob(number, rows) for number, rows in faces.items()]
@@ -130,6 +138,7 @@ class Room:
     embedder: PaintedEmbedder = field(default_factory=PaintedEmbedder)
     detector: PaintedDetector = field(default_factory=PaintedDetector)
     absence_s: float = 60.0
+    tracking: TrackingLimits = field(default_factory=TrackingLimits)
     vision: Vision = field(init=False)
     events: list[Event] = field(default_factory=list)
 
@@ -140,6 +149,7 @@ class Room:
             book=PresenceBook(new_id, absence_s=self.absence_s),
             coverage=CoverageBook(new_id),
             new_id=new_id,
+            tracking=self.tracking,
         )
 
     def frame(self, at_s: float, *people: Person, scene: int = 0, light: int = 100) -> list[Event]:

@@ -74,7 +74,8 @@ def test_a_batch_of_the_largest_events_is_never_larger_than_the_wire_allows() ->
     assert len(codec.encode(batches[0])) > BATCH_CONTENT_BYTES - 3000
 
 
-def test_an_unanswered_batch_is_sent_again_as_it_was_and_ever_more_rarely() -> None:
+def test_an_unanswered_batch_is_sent_again_as_it_was_ever_more_rarely_but_twice_a_minute_at_least() -> None:
+    """A hub that comes back hears of its units soon."""
     flights, journal = window(), journal_of(3)
     times: list[float] = []
     ids: set[str] = set()
@@ -83,22 +84,58 @@ def test_an_unanswered_batch_is_sent_again_as_it_was_and_ever_more_rarely() -> N
         times.append(round(now_s))
         ids.add(batch.batch_id)
 
-    sends(flights, journal, 900, note)
-    assert times == [0, 10, 30, 70, 150, 310, 550, 790]
+    sends(flights, journal, 200, note)
+    assert times == [0, 10, 30, 60, 90, 120, 150, 180]
     assert len(ids) == 1
 
 
 def test_units_that_lost_the_hub_together_do_not_come_back_together() -> None:
-    early, late, journal = window(jitter=IMPATIENT), window(jitter=PATIENT), journal_of(1)
-    early.due(0.0, journal.undelivered)
-    late.due(0.0, journal.undelivered)
-    assert (early.next_due_s(), late.next_due_s()) == (5.0, 10.0)
+    def times(jitter: float) -> list[int]:
+        found: list[int] = []
+        sends(window(jitter=jitter), journal_of(1), 62, lambda _batch, now_s: found.append(round(now_s)))
+        return found
+
+    assert times(IMPATIENT) == [0, 5, 15, 30, 45, 60]
+    assert times(PATIENT) == [0, 10, 30, 60]
 
 
 def test_without_anything_under_way_nothing_is_due() -> None:
     flights = window()
-    assert flights.due(0.0, MemoryJournal().undelivered) == []
-    assert flights.next_due_s() == float("inf")
+    for now_s in (0.0, 100.0, 1e6):
+        assert flights.due(now_s, MemoryJournal().undelivered) == []
+    assert flights.in_flight == 0
+    assert not flights.unanswered
+
+
+def test_a_batch_that_was_sent_three_times_is_unanswered_and_not_before() -> None:
+    flights, journal = window(), journal_of(1)
+    said: list[bool] = []
+    for now_s in (0.0, 9.9, 10.0, 29.9, 30.0, 1e6):
+        flights.due(now_s, journal.undelivered)
+        said.append(flights.unanswered)
+    assert said == [False, False, False, False, True, True]
+
+
+@pytest.mark.parametrize("ends", ["receipt", "connect"])
+def test_nothing_is_unanswered_any_more_after_a_receipt_or_a_new_connection(ends: str) -> None:
+    flights, journal = window(), journal_of(1)
+    for now_s in (0.0, 10.0, 30.0):
+        (batch,) = flights.due(now_s, journal.undelivered)
+    assert flights.unanswered
+    if ends == "receipt":
+        assert flights.answered(taken(batch), 31.0)
+    else:
+        flights.reset()
+    assert not flights.unanswered
+
+
+def test_a_hub_that_says_it_is_busy_is_not_a_silent_one() -> None:
+    """Greeting it anew would end the pause that it asked for."""
+    flights, journal = window(), journal_of(1)
+    for now_s in range(0, 600, 60):
+        (batch,) = flights.due(now_s, journal.undelivered)
+        assert not flights.unanswered
+        flights.answered(Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=30.0), now_s)
 
 
 @pytest.mark.parametrize(("asked_s", "least_s", "most_s"), [(30.0, 30.0, 45.0), (0.0, 5.0, 7.5), (None, 5.0, 7.5)])

@@ -436,7 +436,18 @@ def test_whatever_arrives_only_a_gallery_whose_every_piece_opens_is_complete(ste
     _try_head(unit, VERSIONS[2])
     in_use = unit.store.in_use()
     if in_use != VERSIONS[2].body:
-        assert unit.open_everything(unit.fetch(VERSIONS[2])) == [student(1), student(2), student(3)]
+        staged = _fetch_at_last(unit, VERSIONS[2])
+        assert unit.open_everything(staged) == [student(1), student(2), student(3)]
+
+
+def _fetch_at_last(unit: Unit, source: SealedGallery) -> StagedGallery:
+    """Fetch over a good network. What came damaged before shows when its piece is whole: once for each piece."""
+    for _ in range(len(source.content) + 1):
+        try:
+            return unit.fetch(source)
+        except GalleryRefused as exc:
+            assert exc.code == "corrupt"  # noqa: PT017 (only one of its codes may happen here)
+    pytest.fail("a damaged piece is not fetched anew")
 
 
 def _answers(want: Want | None) -> Iterator[Part]:
@@ -471,3 +482,12 @@ def _fated(part: Part, fate: str) -> Iterable[Part]:
         "missing": {"missing": True, "data": b""},
     }
     return [part.model_copy(update=changes.get(fate, {}))]
+
+
+def test_the_key_of_a_unit_is_in_no_text_about_it() -> None:
+    """Such texts end up in tracebacks and logs."""
+    identity = HubSide(data_key=b"k3y-" * 8).unit
+    assert identity.data_key == b"k3y-" * 8
+    for text in (repr(identity), str(identity)):
+        assert identity.unit_id in text
+        assert "k3y" not in text

@@ -7,7 +7,7 @@ import pytest
 
 from edge.core.delivery import DeliveryWindow
 from edge.core.errors import StorageFailed
-from edge.core.news import Arrived, Connected, Disconnected, News
+from edge.core.news import Arrived, Connected, Disconnected, News, Refused
 from edge.loops.delivery import DeliveryLoop, UnitFacts
 from edge.loops.gallery import GalleryKeeper
 from edge.loops.health import Health
@@ -62,6 +62,8 @@ class Talk:
         self.step()
 
     def welcome(self, *, ahead_s: float = 0.0, limits: Limits | None = None, epoch: str = EPOCH) -> None:
+        """Answer the unit's greeting, which goes out before if it has not."""
+        self.step()
         server_time = self.clock.at + timedelta(seconds=ahead_s)
         self.say("welcome", Welcome(epoch=epoch, high_water=0, server_time=server_time, limits=limits or Limits()))
 
@@ -127,11 +129,14 @@ def test_a_unit_greets_every_ten_seconds_until_it_is_welcomed() -> None:
         talk.step(after_s=1.0)
     assert len(talk.on("hello")) == 4
     assert talk.problems() == ["hub_silent"]
-    talk.welcome()
+    for _ in range(2):
+        # The first answer was long in coming: the unit asks once more for the time.
+        talk.welcome()
     assert talk.problems() == []
     for _ in range(30):
         talk.step(after_s=1.0)
-    assert len(talk.on("hello")) == 4
+    assert len(talk.on("hello")) == 5
+    assert talk.problems() == []
 
 
 def test_records_go_out_only_after_the_welcome_and_within_its_limits() -> None:
@@ -141,6 +146,59 @@ def test_records_go_out_only_after_the_welcome_and_within_its_limits() -> None:
     assert talk.batches() == []
     talk.welcome(limits=Limits(batch_events=2, batches_in_flight=2))
     assert [[event["seq"] for event in batch.events] for batch in talk.batches()] == [[1, 2], [3, 4]]
+
+
+def test_a_second_welcome_changes_the_limits_and_sends_nothing_twice() -> None:
+    """A greeting that was repeated while the hub was slow has two answers."""
+    talk = Talk()
+    talk.record(4)
+    talk.welcome(limits=Limits(batch_events=1, batches_in_flight=1))
+    assert talk.sent_seqs() == [1]
+    talk.welcome(limits=Limits(batch_events=2, batches_in_flight=2))
+    assert [[event["seq"] for event in batch.events] for batch in talk.batches()] == [[1], [2, 3]]
+
+
+def test_a_hub_that_stops_answering_is_greeted_anew_and_reported_until_it_welcomes_us() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    for _ in range(30):
+        talk.step(after_s=1.0)
+    assert (len(talk.on("hello")), talk.problems()) == (1, [])
+    for _ in range(300):
+        talk.step(after_s=1.0)
+    assert 30 <= len(talk.on("hello")) - 1 <= 31
+    assert talk.problems() == ["hub_silent"]
+    assert len(talk.batches()) == 3
+    assert not talk.loop.all_delivered
+    talk.welcome()
+    assert talk.problems() == []
+    assert talk.sent_seqs() == [1, 1, 1, 1]
+    talk.take(talk.batches()[-1])
+    assert talk.loop.all_delivered
+
+
+def test_a_receipt_counts_while_the_hub_is_greeted_anew() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    for _ in range(35):
+        talk.step(after_s=1.0)
+    talk.take(talk.batches()[0])
+    assert talk.loop.all_delivered
+
+
+def test_a_hub_that_is_busy_for_long_is_not_greeted_anew() -> None:
+    talk = Talk()
+    talk.record(1)
+    talk.welcome()
+    for _ in range(10):
+        batch = talk.batches()[-1]
+        talk.say("receipt", Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=30))
+        talk.step(after_s=50)
+    assert len(talk.batches()) == 11
+    assert len(talk.on("hello")) == 1
+    assert talk.problems() == ["hub_busy"]
 
 
 def test_a_welcome_for_another_database_file_is_not_ours() -> None:
@@ -182,6 +240,60 @@ def test_a_rejected_record_becomes_a_dead_letter_and_a_problem_and_blocks_nothin
     assert talk.journal.dead_letters == {2: rejected[0]}
     assert talk.problems() == ["dead_letters"]
     assert talk.statuses()[-1].dead_letters == 1
+    assert talk.statuses()[-1].state == "degraded"
+
+
+def test_refused_records_are_still_a_problem_after_a_restart_and_none_when_they_are_gone() -> None:
+    talk = Talk()
+    talk.record(2)
+    talk.journal.rejected([Rejection(seq=1, code="conflict"), Rejection(seq=2, code="invalid")])
+    talk.step()
+    (status,) = talk.statuses()
+    assert [problem.code for problem in status.problems] == ["dead_letters"]
+    assert "2 records" in status.problems[0].text
+    assert (status.state, status.dead_letters) == ("degraded", 2)
+    talk.journal.dead_letters.clear()
+    talk.welcome()
+    talk.step(after_s=31)
+    talk.step()
+    assert (talk.statuses()[-1].state, talk.statuses()[-1].problems) == ("watching", ())
+    assert len(talk.statuses()) == 2
+
+
+def test_records_that_a_full_disk_cost_are_told_with_their_number() -> None:
+    talk = Talk()
+    talk.step()
+    assert talk.statuses()[-1].problems == ()
+    talk.recorder.lost = 7
+    talk.welcome()
+    talk.step(after_s=31)
+    (problem,) = talk.statuses()[-1].problems
+    assert problem.code == "events_lost"
+    assert problem.text.startswith("7 records")
+    assert talk.statuses()[-1].state == "degraded"
+
+
+def test_the_last_status_of_a_unit_that_stops_tells_of_its_losses_too() -> None:
+    talk = Talk()
+    talk.step()
+    talk.recorder.lost = 1
+    talk.loop.goodbye()
+    assert talk.statuses()[-1].state == "stopped"
+    assert [problem.code for problem in talk.statuses()[-1].problems] == ["events_lost"]
+
+
+def test_a_broker_that_refuses_messages_is_a_problem_until_the_next_connection() -> None:
+    talk = Talk()
+    talk.welcome()
+    talk.news.put(Refused("the broker says: Not authorized"))
+    talk.step()
+    (problem,) = talk.statuses()[-1].problems
+    assert (problem.code, problem.text) == ("broker_refuses", "the broker says: Not authorized")
+    talk.step(after_s=100)
+    assert talk.problems() == ["broker_refuses"]
+    talk.connect()
+    talk.welcome()
+    assert talk.problems() == []
 
 
 def test_an_unanswered_record_is_sent_again() -> None:
@@ -341,14 +453,76 @@ def test_a_clock_that_is_wrong_is_written_down_once_and_reported() -> None:
 def test_a_clock_that_was_never_synchronised_is_anchored_once_though_it_is_right() -> None:
     talk = Talk(clock=FakeClock(quality="unsynced"))
     talk.welcome()
+    talk.connect()
     talk.welcome()
     assert len(talk.anchors()) == 1
     assert talk.problems() == []
 
 
+def test_an_anchor_says_how_long_the_unit_waited_for_the_time_it_was_told() -> None:
+    talk = Talk()
+    talk.step()
+    talk.step(after_s=4.9)
+    talk.welcome(ahead_s=3600)
+    (anchor,) = talk.anchors()
+    assert anchor.error_ms == 5000
+    talk.connect()
+    talk.welcome(ahead_s=60)
+    assert [event.error_ms for event in talk.anchors()] == [5000, 100]
+
+
+def test_a_time_that_may_be_old_is_not_written_down_and_blames_no_clock() -> None:
+    """Such as the answer to a greeting that waited at the broker while the hub was away."""
+    talk = Talk()
+    talk.step()
+    talk.step(after_s=5.1)
+    talk.welcome(ahead_s=-30)
+    assert talk.anchors() == []
+    assert talk.problems() == []
+
+
+def test_a_unit_that_waited_for_its_hub_learns_the_time_too() -> None:
+    """After a power cut the unit is up first: its clock is wrong, and its greeting is old when it is read."""
+    talk = Talk(clock=FakeClock(quality="unsynced"))
+    talk.record(1)
+    for _ in range(60):
+        talk.step(after_s=1.0)
+    before = len(talk.on("hello"))
+    talk.welcome(ahead_s=3600)
+    assert talk.sent_seqs() == [1]
+    assert talk.anchors() == []
+    assert talk.problems() == []
+    assert len(talk.on("hello")) == before + 1
+    talk.step(after_s=0.2)
+    talk.welcome(ahead_s=3600)
+    (anchor,) = talk.anchors()
+    assert (anchor.error_ms, anchor.utc - anchor.at) == (300, timedelta(hours=1))
+    assert talk.sent_seqs()[:1] == [1]
+    for _ in range(5):
+        talk.step(after_s=1.0)
+    assert len(talk.on("hello")) == before + 1
+
+
+def test_a_hub_that_is_always_slow_is_asked_for_the_time_once_more_and_then_left_alone() -> None:
+    talk = Talk()
+    talk.step()
+    for _ in range(5):
+        talk.step(after_s=6)
+        talk.welcome(ahead_s=3600)
+    assert len(talk.on("hello")) == 2
+    assert talk.anchors() == []
+    assert talk.problems() == []
+    talk.connect()
+    for _ in range(2):
+        talk.step(after_s=6)
+        talk.welcome(ahead_s=3600)
+    assert len(talk.on("hello")) == 4
+
+
 def test_a_hub_whose_own_time_changed_is_news() -> None:
     talk = Talk()
     talk.welcome(ahead_s=3600)
+    talk.connect()
     talk.welcome(ahead_s=60)
     assert len(talk.anchors()) == 2
 
@@ -357,6 +531,7 @@ def test_a_clock_that_was_set_right_is_no_problem_any_more() -> None:
     talk = Talk()
     talk.welcome(ahead_s=3600)
     talk.clock.set_wall(talk.clock.at + timedelta(hours=1))
+    talk.connect()
     talk.welcome()
     assert talk.problems() == []
     assert len(talk.anchors()) == 1
@@ -365,6 +540,7 @@ def test_a_clock_that_was_set_right_is_no_problem_any_more() -> None:
 @pytest.mark.parametrize("year", [1, 9999])
 def test_a_hub_with_an_impossible_time_does_not_stop_the_unit(year: int) -> None:
     talk = Talk()
+    talk.step()
     server_time = talk.clock.at.replace(year=year)
     talk.say("welcome", Welcome(epoch=EPOCH, high_water=0, server_time=server_time))
     assert talk.problems() == ["clock_wrong"]

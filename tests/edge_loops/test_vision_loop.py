@@ -53,6 +53,11 @@ class Unit:
         self.mailbox.put(Frame(picture(*people), stamp(at_s), scene), wait=False)
         assert self.loop.step()
 
+    def recognise(self, number: int = 1) -> None:
+        """Show a student long enough for the two looks that name somebody."""
+        self.show(Person(number))
+        self.show(Person(number, x=36))
+
     def wait(self, seconds: float) -> None:
         """Let time pass without a frame."""
         self.clock.advance(seconds)
@@ -68,7 +73,7 @@ class Unit:
 
 def test_what_is_seen_is_on_disk_and_told_with_its_number() -> None:
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     assert unit.presence == [about("seen", 1)]
     assert unit.csv.lines[0][1] == "0001_Student 1"
     assert [event.seq for event in unit.told] == [1]
@@ -76,7 +81,7 @@ def test_what_is_seen_is_on_disk_and_told_with_its_number() -> None:
 
 def test_finishing_closes_what_is_open() -> None:
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     unit.loop.finish()
     assert unit.presence == [about("seen", 1), about("left", 1)]
     assert unit.lefts()[0].cause == "stop"
@@ -92,8 +97,8 @@ def test_finishing_before_the_first_frame_records_nothing() -> None:
 
 def test_a_restart_closes_what_a_killed_program_left_open_where_it_was_last_remembered() -> None:
     killed = Unit()
-    for _ in range(14):
-        killed.show(Person(1))
+    for tick in range(14):
+        killed.show(Person(1, x=20 + tick % 2 * 16))
     restarted = Unit(killed.journal)
     restarted.loop.recover()
     (left,) = restarted.lefts()
@@ -107,7 +112,7 @@ def test_a_restart_closes_what_a_killed_program_left_open_where_it_was_last_reme
 
 def test_students_leave_while_the_camera_is_lost() -> None:
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     unit.wait(30)
     assert unit.presence == [about("seen", 1)]
     unit.wait(31)
@@ -116,7 +121,7 @@ def test_students_leave_while_the_camera_is_lost() -> None:
 
 def test_in_a_recording_only_its_own_time_passes() -> None:
     unit = Unit(time_passes=False)
-    unit.show(Person(1))
+    unit.recognise()
     unit.wait(3600)
     assert unit.presence == [about("seen", 1)]
 
@@ -129,7 +134,7 @@ def test_the_loop_ends_when_no_frame_will_come() -> None:
 
 def test_an_erased_student_has_left_with_the_next_frame() -> None:
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     unit.known = known_students(2, revision=5)
     unit.show(Person(1))
     assert unit.presence == [about("seen", 1), about("left", 1)]
@@ -139,7 +144,7 @@ def test_an_erased_student_has_left_with_the_next_frame() -> None:
 def test_an_exchange_of_the_gallery_is_noticed_though_it_has_the_same_number() -> None:
     """A hub that was restored from a backup counts the same revisions again."""
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     unit.known = known_students(2, revision=4)
     unit.show(Person(1))
     assert unit.presence == [about("seen", 1), about("left", 1)]
@@ -147,7 +152,7 @@ def test_an_exchange_of_the_gallery_is_noticed_though_it_has_the_same_number() -
 
 def test_a_student_whose_template_was_withdrawn_has_left_with_the_next_frame() -> None:
     unit = Unit()
-    unit.show(Person(1))
+    unit.recognise()
     unit.known = known_students(2, revision=5, without_template=[1])
     unit.show(Person(1))
     assert unit.presence == [about("seen", 1), about("left", 1)]
@@ -171,11 +176,12 @@ def test_a_recording_that_begins_again_closes_what_was_open_in_its_first_run() -
 
 def test_in_the_second_run_of_a_recording_open_intervals_are_remembered_too() -> None:
     unit = Unit(time_passes=False)
-    unit.show_at(100, Person(1))
-    unit.show_at(0, Person(2), scene=1)
-    unit.show_at(6, Person(2, x=36), scene=1)
+    for tick in range(4):
+        unit.show_at(98.5 + tick * 0.5, Person(1, x=20 + tick % 2 * 16))
+    for tick in range(11):
+        unit.show_at(tick * 0.5, Person(2, x=20 + tick % 2 * 16), scene=1)
     (interval,) = unit.journal.open_intervals()
-    assert (interval.student_id, interval.last_seen) == (student(2), stamp(6))
+    assert (interval.student_id, interval.first_seen, interval.last_seen) == (student(2), stamp(0.5), stamp(5))
 
 
 def test_the_frame_rate_is_that_of_the_last_seconds_and_falls_when_the_camera_is_lost() -> None:
@@ -187,3 +193,32 @@ def test_the_frame_rate_is_that_of_the_last_seconds_and_falls_when_the_camera_is
     for _ in range(5):
         unit.wait(5)
     assert unit.loop.rate.value < 0.5
+
+
+def test_a_camera_is_silent_from_the_last_frame_on() -> None:
+    unit = Unit()
+    unit.show(Person(1))
+    assert unit.loop.silent_s() == 0.0
+    unit.wait(20)
+    unit.wait(20)
+    assert unit.loop.silent_s() == 40.0
+    unit.show(Person(1))
+    assert unit.loop.silent_s() == 0.0
+
+
+def test_a_camera_that_never_gave_a_frame_is_silent_since_the_loop_began() -> None:
+    """Not since the machine did: models take a while to load."""
+    unit = Unit()
+    unit.clock.advance(100)
+    assert unit.loop.silent_s() == 0.0
+    unit.wait(0)
+    unit.wait(35)
+    assert unit.loop.silent_s() == 35.0
+
+
+def test_a_recording_that_is_over_is_not_a_silent_camera() -> None:
+    unit = Unit()
+    unit.show(Person(1))
+    unit.mailbox.close()
+    unit.clock.advance(100)
+    assert unit.loop.silent_s() == 0.0

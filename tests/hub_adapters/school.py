@@ -4,11 +4,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, insert, select, update
 
 from hub.adapters.database import Database
 from hub.adapters.gallery_store import seal_data_key
-from hub.adapters.schema import consents, galleries, lessons, rooms, sections, students, templates, units
+from hub.adapters.membership import SINCE_EVER, move
+from hub.adapters.schema import (
+    consents,
+    galleries,
+    lessons,
+    rooms,
+    sections,
+    student_sections,
+    students,
+    templates,
+    units,
+)
 from protocol.sealing import seal, stored_template_context
 from tests.hub_core.builders import PACK, START, UNIT, a_student, an_id
 
@@ -59,11 +70,19 @@ class School:
             section_id=section,
             created_at=START,
         )
+        if section is not None:
+            self.put(student_sections, student_id=student_id, section_id=section, since=SINCE_EVER)
         if consent:
             self.consent(student_id)
         if enrolled:
             self.template(student_id)
         return student_id
+
+    def moves(self, student_id: str, section: str | None, at: datetime) -> None:
+        """Move a student to another section."""
+        with self.database.transaction() as connection:
+            move(connection, {student_id: section}, at)
+            connection.execute(update(students).where(students.c.id == student_id).values(section_id=section))
 
     def consent(self, student_id: str, **changed: Any) -> str:
         """Add a consent that is in force unless `changed` says otherwise."""

@@ -3,19 +3,23 @@
 import json
 import stat
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from typer.testing import CliRunner
 
 from deploy.database_server import Database as ServerDatabase
 from hub.adapters.database import Database
+from hub.adapters.mysql_errors import TransactionLost
 from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
 from hub.adapters.unit_store import keep_status
 from hub.bootstrap import open_office
 from hub.cli import app
+from hub.core.errors import StoreUnavailable
 from hub.office.context import Office
 from hub.settings import load_settings
 from protocol.sealing import public_key_of
@@ -123,7 +127,7 @@ def test_a_lost_hub_key_is_not_replaced_by_one_that_opens_nothing(operator: Oper
     (operator.folder / "hub.key").rename(operator.folder / "elsewhere")
     operator.run("db", "migrate")
     assert operator.code == 1
-    assert "bring hub.key back" in operator.err
+    assert "bring hub.key and hub_signing.key back" in operator.err
     assert not (operator.folder / "hub.key").exists()
 
 
@@ -222,3 +226,56 @@ def test_an_office_closes_its_connections(operator: Operator) -> None:
     with open_office(load_settings(operator.settings, {}), "ada") as office:
         assert isinstance(office, Office)
         office.database.check_schema()
+
+
+@pytest.mark.parametrize("name", ["hub.key", "hub_signing.key"])
+def test_a_lost_key_is_not_replaced_while_units_know_it(operator: Operator, name: str) -> None:
+    operator.add_unit()
+    (operator.folder / name).unlink()
+    operator.run("db", "migrate")
+    assert operator.code == 1
+    assert "hub.key" in operator.err
+    assert "hub_signing.key" in operator.err
+    assert not (operator.folder / name).exists()
+
+
+def losing_the_answer(monkeypatch: pytest.MonkeyPatch, *, before_commit: bool, stays_away: bool) -> None:
+    """The first transaction that holds a unit breaks before or after its commit; later ones may find nobody."""
+    real = Database.transaction
+    broken: list[bool] = []
+
+    @contextmanager
+    def transaction(self: Database, *arguments: Any) -> Iterator[Connection]:
+        if broken and stays_away:
+            raise StoreUnavailable("no database listens")
+        with real(self, *arguments) as connection:
+            yield connection
+            lose = not broken and connection.execute(units.select()).first() is not None
+            if lose and before_commit:
+                broken.append(True)
+                raise TransactionLost("the connection broke")
+        if lose:
+            broken.append(True)
+            raise TransactionLost("the connection broke")
+
+    monkeypatch.setattr(Database, "transaction", transaction)
+
+
+@pytest.mark.parametrize(
+    ("before_commit", "stays_away", "expected"),
+    [(False, False, (0, True, 1)), (True, False, (3, False, 0)), (False, True, (3, True, 1))],
+    ids=["committed", "rolled back", "nobody knows"],
+)
+def test_a_lost_answer_to_the_commit_never_costs_a_unit_its_only_key(
+    operator: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+    before_commit: bool,
+    stays_away: bool,
+    expected: tuple[int, bool, int],
+) -> None:
+    with monkeypatch.context() as patch:
+        losing_the_answer(patch, before_commit=before_commit, stays_away=stays_away)
+        operator.run("unit", "add", "door-12", "--room", "12", "--out", str(operator.folder / "door-12"))
+    kept = (operator.folder / "door-12" / "unit.key").exists()
+    assert (operator.code, kept, len(operator.rows(units))) == expected
+    assert ("unit list" in operator.err) is stays_away

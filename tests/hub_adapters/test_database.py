@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from mysql.connector import errors
+from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
 from sqlalchemy import Connection, insert, text
+from sqlalchemy.exc import OperationalError
 
 from deploy.database_server import Database as ServerDatabase
 from deploy.environment import PROJECT
@@ -17,6 +20,7 @@ from deploy.private_servers import PrivateMariaDb
 from hub.adapters.database import Database
 from hub.adapters.migrations import expected_version, migrate, recorded_version
 from hub.adapters.migrations.versions import v0001_first_tables
+from hub.adapters.mysql_errors import TransactionLost, translate
 from hub.adapters.schema import METADATA, rooms, sections
 from hub.core.errors import BadInput, Conflict, StoreRefused, StoreUnavailable
 from tests.hub_adapters.places import an_address, write_settings
@@ -199,3 +203,34 @@ def test_errors_never_quote_values(hub_database: Database) -> None:
     with pytest.raises(BadInput) as caught:
         hub_database.run(work)
     assert "Lovelace" not in f"{caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("kind", [errors.OperationalError, errors.InternalError])
+def test_trouble_of_the_server_that_nobody_listed_is_waited_out_without_its_text(kind: type[errors.Error]) -> None:
+    meaning = translate(kind("Ada Lovelace", errno=1105), "here")
+    assert isinstance(meaning, StoreUnavailable)
+    assert str(meaning) == "the database reports error 1105 (here)"
+    wrapped = translate(OperationalError("insert 'Ada'", {}, kind("Ada Lovelace", errno=1105)), "here")
+    assert isinstance(wrapped, StoreUnavailable)
+    assert "Ada" not in str(wrapped)
+
+
+@pytest.mark.parametrize("errno", [1862, 3118, 4151, 2061])
+def test_an_account_that_is_locked_or_expired_is_refused(errno: int) -> None:
+    assert isinstance(translate(errors.OperationalError("no", errno=errno), "here"), StoreRefused)
+
+
+def test_a_fault_in_the_program_is_not_called_an_outage() -> None:
+    assert translate(errors.ProgrammingError("no", errno=1064), "here") is None
+
+
+def test_a_commit_that_breaks_is_a_lost_transaction(hub_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(_: object) -> None:
+        broken = MySQLInterfaceError("Lost connection")
+        broken.errno = 2013
+        raise broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mysql.connector.connection_cext.CMySQLConnection.commit", commit)
+        with pytest.raises(TransactionLost):
+            hub_database.run(lambda one: one.execute(text("select 1")).scalar(), attempts=1)

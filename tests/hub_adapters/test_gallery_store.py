@@ -18,11 +18,14 @@ from hub.adapters.schema import (
     lessons,
     rooms,
     sections,
+    student_sections,
     students,
     templates,
+    units,
 )
 from hub.core.errors import StoreRefused
 from protocol.content import Applied, GalleryManifest, Head, HeadBody, TemplateBlob, Timetable
+from protocol.delivery import Hello
 from protocol.sealing import (
     check_signature,
     manifest_context,
@@ -32,7 +35,7 @@ from protocol.sealing import (
     unseal,
 )
 from tests.hub_adapters.school import DATA_KEY, DIMENSIONS, HUB_KEY, ROOM, SECTION, SIGNING_KEY, ZONE, School, utc
-from tests.hub_core.builders import PACK, UNIT, a_student, an_id
+from tests.hub_core.builders import BOOT, EPOCH, PACK, UNIT, a_student, an_id
 from tests.hub_loops.fakes import FakeClock
 
 pytestmark = pytest.mark.server
@@ -184,6 +187,7 @@ def test_a_revision_the_hub_never_made_confirms_no_erasure(made: Galleries) -> N
     with made.school.database.transaction() as connection:
         connection.execute(delete(templates).where(templates.c.student_id == leaver))
         connection.execute(delete(consents).where(consents.c.student_id == leaver))
+        connection.execute(delete(student_sections).where(student_sections.c.student_id == leaver))
         connection.execute(delete(students).where(students.c.id == leaver))
         touch_galleries(connection, NOW)
     made.prepare()
@@ -302,7 +306,7 @@ def test_another_hub_key_is_refused_with_a_hint(made: Galleries) -> None:
     made.school.student(1)
     making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda _: {})
     with pytest.raises(StoreRefused) as caught:
-        MySqlGalleryStore(made.school.database, made.clock, making).prepare(UNIT)
+        MySqlGalleryStore(made.school.database, made.clock, making).check_key()
     assert "hub_key_file" in caught.value.hint
 
 
@@ -315,3 +319,129 @@ def test_the_cache_is_bounded_and_forgets_what_was_not_used() -> None:
     assert (cache.get("u", "a"), cache.get("u", "b"), cache.get("u", "c")) == (b"12345", None, b"1")
     cache.forget("u")
     assert cache.get("u", "a") is None
+
+
+def test_a_hub_without_units_and_templates_has_no_wrong_key(school: School) -> None:
+    Galleries(school).store.check_key()
+
+
+def test_a_damaged_template_leaves_one_student_out_and_the_problem_stays_said(
+    made: Galleries, caplog: pytest.LogCaptureFixture
+) -> None:
+    school = made.school
+    broken, fine = school.student(1), school.student(2)
+    school.template(broken)
+    with school.database.transaction() as connection:
+        one = templates.c.id == school.rows(templates)[0]["id"]
+        connection.execute(update(templates).where(one).values(sealed=b"x" * 60))
+    made.store.check_key()
+    having = {entry.student_id for entry in made.prepare().entries if entry.template_hash}
+    assert having == {fine}
+    assert broken in caplog.text
+    events = MySqlEventStore(school.database, ZONE)
+    events.confirm_gallery(UNIT, Applied(revision=1, at=NOW), NOW)
+    assert school.rows(galleries)[0]["problem"] == "hub: templates of 1 students are damaged"
+    with school.database.transaction() as connection:
+        connection.execute(delete(templates).where(one))
+    made.listed()
+    assert school.rows(galleries)[0]["problem"] is None
+
+
+def test_a_unit_whose_key_is_damaged_is_left_out_and_the_others_are_served(made: Galleries) -> None:
+    school = made.school
+    school.student(1)
+    other = school.unit(an_id(603), label="door-13")
+    with school.database.transaction() as connection:
+        connection.execute(update(units).where(units.c.id == UNIT).values(data_key_sealed=b"x" * 60))
+    made.store.check_key()
+    made.store.prepare(UNIT)
+    made.store.prepare(other)
+    problems = {row["unit_id"]: (row["problem"], row["prepared_revision"]) for row in school.rows(galleries)}
+    assert problems == {UNIT: ("hub: the key of this unit is damaged", 0), other: (None, 1)}
+    assert made.store.content(UNIT, "template", "0" * 64) is None
+
+
+def test_a_cached_template_is_not_handed_out_after_a_withdrawal_an_expiry_or_a_revocation(made: Galleries) -> None:
+    school = made.school
+    school.student(1)
+    school.consent(school.student(2, consent=False), expires_at=NOW + timedelta(minutes=10))
+    hashes = {entry.student_id: entry.template_hash or "" for entry in made.prepare().entries}
+    first, second = hashes[a_student(1)], hashes[a_student(2)]
+    assert made.store.content(UNIT, "template", second) is not None
+    made.clock.move(timedelta(minutes=11))
+    assert made.store.content(UNIT, "template", second) is None
+    assert made.store.content(UNIT, "template", first) is not None
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).where(consents.c.student_id == a_student(1)).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    assert made.store.content(UNIT, "template", first) is None
+
+
+def test_a_revoked_unit_is_given_nothing(made: Galleries) -> None:
+    made.school.student(1)
+    template_hash = made.prepare().entries[0].template_hash or ""
+    head = made.head()
+    with made.school.database.transaction() as connection:
+        connection.execute(update(units).values(revoked_at=NOW))
+    assert head.timetable_hash is not None
+    assert made.store.content(UNIT, "template", template_hash) is None
+    assert made.store.content(UNIT, "manifest", head.manifest_hash) is None
+    assert made.store.content(UNIT, "timetable", head.timetable_hash) is None
+
+
+def test_hashes_that_nobody_has_do_not_build_the_gallery_again_and_again(
+    made: Galleries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.school.student(1)
+    made.prepare()
+    monkeypatch.setattr("hub.adapters.gallery_store.build", None)
+    for number in range(64):
+        assert made.store.content(UNIT, "template", f"{number:064x}") is None
+
+
+def test_forgetting_somebodys_pictures_asks_for_an_erasure_that_a_new_consent_does_not_hide(made: Galleries) -> None:
+    school = made.school
+    student = school.student(1)
+    made.prepare()
+    with school.database.transaction() as connection:
+        connection.execute(delete(templates))
+        touch_galleries(connection, NOW)
+    assert [entry.template_hash for entry in made.prepare().entries] == [None]
+    [row] = school.rows(erasures)
+    assert (row["student_id"], row["revision"], row["confirmed_at"]) == (student, 2, None)
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    school.consent(student)
+    made.listed()
+    assert [row["confirmed_at"] for row in school.rows(erasures)] == [None]
+    made.school.template(student)
+    made.listed()
+    assert school.rows(erasures) == []
+
+
+def test_a_unit_that_is_ahead_after_a_restored_database_is_overtaken(
+    made: Galleries, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = MySqlEventStore(made.school.database, ZONE)
+    made.school.student(1)
+    made.prepare()
+    hello = Hello(
+        epoch=EPOCH,
+        boot_id=BOOT,
+        last_seq=0,
+        delivered_seq=0,
+        gallery_revision=40,
+        pack_id=PACK,
+        software="1",
+        clock="synced",
+        at=NOW,
+    )
+    events.greet(UNIT, hello, NOW)
+    assert "has=40 ours=1" in caplog.text
+    assert made.prepare().revision == 41
+    events.confirm_gallery(UNIT, Applied(revision=50, at=NOW), NOW)
+    assert made.prepare().revision == 51
+    events.confirm_gallery(UNIT, Applied(revision=2**41, at=NOW), NOW)
+    assert made.store.states()[0].revision == 51

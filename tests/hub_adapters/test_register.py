@@ -1,6 +1,7 @@
 """The register on a real MariaDB: from events to rows, again and again with the same result."""
 
-from datetime import datetime, time, timedelta
+import threading
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ from sqlalchemy import delete, insert, select, update
 
 from hub.adapters.attendance_store import mark_dirty
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.register_deriving import MySqlRegisterStore
-from hub.adapters.schema import attendance, dirty_students, gallery_members, lessons, students
-from hub.core.attendance import Rules, SchoolDays
+from hub.adapters.register_deriving import ENDED_UNTIL, MySqlRegisterStore
+from hub.adapters.schema import attendance, dirty_students, events, gallery_members, hub_facts, lessons, rooms, sections
+from hub.core.attendance import Entry, Rules, SchoolDays, StudentsDay, entries
 from tests.hub_adapters.school import ZONE, School, utc
 from tests.hub_core.builders import START, UNIT, a_batch, a_coverage, a_left, a_mark, an_anchor, an_event, an_id
 
@@ -211,14 +212,23 @@ def test_a_lesson_that_is_deleted_takes_its_rows_along(register: Register) -> No
     assert register.rows(utc(7)) == {student: ("Present", "day")}
 
 
-def test_a_student_who_changes_section_is_derived_for_the_new_one(register: Register) -> None:
-    student = register.school.student(1)
-    register.school.lesson(utc(6))
-    register.rows(utc(7))
-    with register.school.database.transaction() as connection:
-        connection.execute(update(students).values(section_id=None))
-        mark_dirty(connection, [student], [utc(6).date()])
-    assert register.rows(utc(7)) == {}
+def test_a_move_to_another_section_leaves_past_lessons_as_they_were(register: Register) -> None:
+    school, new = register.school, an_id(77)
+    school.put(sections, id=new, name="8a")
+    student = school.student(1)
+    old_lesson = school.lesson(utc(6))
+    school.put(rooms, id=an_id(78), name="13")
+    school.lesson(utc(6), room=an_id(78), section=new)
+    register.take(an_event(1, student_id=student, at=utc(6, 1)))
+    before = {student: ("Present", "seen")}
+    assert register.rows(utc(7)) == before
+    school.moves(student, new, utc(9))
+    late = school.lesson(utc(10), section=new)
+    # Another event of the past day comes later, as from a unit that had no network.
+    register.take(an_event(2, student_id=student, at=utc(6, 5)), at=utc(12))
+    register.rows(utc(12))
+    found = {row["lesson_id"]: row["status"] for row in school.rows(attendance)}
+    assert found == {old_lesson: "Present", late: "Not observed"}
 
 
 def test_lessons_that_ended_are_found_once(register: Register) -> None:
@@ -235,3 +245,95 @@ def test_a_lot_of_marks_is_derived_in_bounded_pieces(register: Register) -> None
             insert(dirty_students), [{"student_id": an_id(n), "day": utc(6).date(), "mark": 1} for n in range(120)]
         )
     assert [register.store.derive(utc(7), 50) for _ in range(4)] == [50, 50, 20, 0]
+
+
+@pytest.mark.parametrize("since", ["2026-09-01T06:00:00z", 1788242400])
+def test_coverage_counts_however_its_times_are_written(register: Register, since: object) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(6))
+    register.take(a_coverage(1, utc(6), utc(6, 45)) | {"since": since})
+    assert register.rows(utc(7)) == {student: ("Not seen", "not_seen")}
+
+
+def test_one_day_that_cannot_be_derived_is_named_and_the_others_go_on(
+    register: Register, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, fine = register.school.student(1), register.school.student(2)
+    register.school.lesson(utc(6))
+    register.take(a_mark(1, broken, "late", utc(6, 1), note="private"), an_event(2, student_id=fine, at=utc(6, 1)))
+    with register.school.database.transaction() as connection:
+        connection.execute(update(events).where(events.c.student_id == broken).values(body='{"note": "private"}'))
+    assert register.rows(utc(6, 2)) == {fine: ("Present", "seen")}
+    assert [row["student_id"] for row in register.school.rows(dirty_students)] == [broken]
+    assert broken in caplog.text
+    assert "private" not in caplog.text
+    assert register.store.derive(utc(6, 3), 50) == 0
+    register.take(an_event(3, student_id=broken, at=utc(6, 3)))
+    caplog.clear()
+    register.store.derive(utc(6, 4), 50)
+    assert broken in caplog.text
+
+
+def test_two_processes_never_write_an_older_reading_over_a_newer_one(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    register.take(an_event(1, student_id=student, at=utc(6, 20)))
+    has_read, may_write = threading.Event(), threading.Event()
+
+    def slow_entries(facts: StudentsDay, rules: Rules, now: datetime) -> list[Entry]:
+        if threading.current_thread().name == "slow":
+            has_read.set()
+            may_write.wait(20)
+        return entries(facts, rules, now)
+
+    monkeypatch.setattr("hub.adapters.register_deriving.entries", slow_entries)
+    other = MySqlRegisterStore(register.school.database, SchoolDays(ZONE, time(7), time(18)), RULES)
+    slow = threading.Thread(target=register.store.derive, args=(utc(6, 30), 10), name="slow")
+    quick = threading.Thread(target=other.derive, args=(utc(6, 31), 10))
+    slow.start()
+    assert has_read.wait(20)
+    register.take(an_event(2, student_id=student, at=utc(6, 1)))
+    quick.start()
+    quick.join(1)
+    may_write.set()
+    slow.join(20)
+    quick.join(20)
+    assert [row["status"] for row in register.school.rows(attendance)] == ["Present"]
+
+
+@pytest.mark.parametrize("days", [[1, 2], [2, 1]])
+def test_a_lesson_over_midnight_is_the_same_whichever_day_is_derived_first(register: Register, days: list[int]) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(20, 30), minutes=60)
+    register.school.lesson(utc(21, 30), minutes=120)
+    opened = an_event(1, student_id=student, at=utc(21, 10))
+    register.take(opened, a_left(2, opened["event_id"], student, utc(21, 35)))
+    for day in days:
+        with register.school.database.transaction() as connection:
+            mark_dirty(connection, [student], [utc(6, day=day).date()])
+        register.rows(utc(5, day=2))
+        first = {row["timestamp"]: row["status"] for row in register.school.rows(attendance)}
+        assert first == {utc(21, 10): "Late", utc(21, 30): "Present"}
+
+
+def test_who_comes_before_midnight_is_early_for_a_lesson_after_it(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(22, 5), minutes=45)
+    register.take(an_event(1, student_id=student, at=utc(21, 58)))
+    while register.store.derive(utc(22), 50):
+        pass
+    assert [row["status"] for row in register.school.rows(attendance)] == ["Present"]
+
+
+def test_a_clock_that_was_ahead_does_not_hide_the_lessons_that_end(register: Register) -> None:
+    register.school.student(1)
+    register.school.lesson(utc(6))
+    register.school.put(
+        hub_facts, name=ENDED_UNTIL, value=datetime(2031, 1, 1, tzinfo=UTC).isoformat(), changed_at=START
+    )
+    assert register.store.mark_ended_lessons(utc(6, 40)) == 0
+    assert register.store.mark_ended_lessons(utc(6, 46)) == 1

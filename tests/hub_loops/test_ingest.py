@@ -1,14 +1,17 @@
 """The ingest loop: nothing is confirmed before it is committed, and nothing a unit sends stops the hub."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.core.ingest import Arrival
+from hub.core.errors import BadInput, Conflict
+from hub.core.ingest import Arrival, Batch, Unusable
+from hub.core.ports import Taken
 from hub.loops.ingest import IngestLoop
 from protocol.base import Envelope
 from protocol.codec import encode
@@ -17,9 +20,10 @@ from protocol.delivery import Hello, Receipt, Welcome
 from protocol.status import Status
 from protocol.topics import up
 from tests.hub_core.builders import BOOT, EPOCH, PACK, START, UNIT, a_message, an_event, an_id
-from tests.hub_loops.fakes import FakeClock, FakeInbox, FakeLink, MemoryEventStore
+from tests.hub_loops.fakes import FakeClock, FakeInbox, FakeLink, MemoryEventStore, Sent
 
 SITE = "test-site"
+STRANGE = an_id(66)
 
 
 class Hub:
@@ -47,9 +51,12 @@ class Hub:
     def hears_events(self, *seqs: int, number: int = 1, unit_id: str = UNIT, **changed: Any) -> None:
         self.hears("events", a_message([an_event(seq, **changed) for seq in seqs], number=number), unit_id=unit_id)
 
-    def answers(self) -> list[Envelope]:
+    def published(self) -> list[Sent]:
         self.loop.step()
-        return [sent.message for sent in self.link.take()]
+        return self.link.take()
+
+    def answers(self) -> list[Envelope]:
+        return [sent.message for sent in self.published()]
 
     def receipts(self) -> list[Receipt]:
         return [message for message in self.answers() if isinstance(message, Receipt)]
@@ -270,3 +277,45 @@ def test_whatever_breaks_every_event_counts_once_and_receipts_cover_only_what_is
         [receipt] = hub.receipts()
         assert receipt.result == "taken"
     assert {seq for _, _, seq in hub.store.events} == set(everything) - poison
+
+
+class StumblingStore(MemoryEventStore):
+    """Finds something wrong with one unit's messages that no other attempt makes right."""
+
+    def take(self, batches: Sequence[Batch]) -> list[Taken]:
+        if any(batch.unit_id == STRANGE for batch in batches):
+            raise Conflict("this refers to something that is not on record")
+        return super().take(batches)
+
+    def confirm_gallery(self, unit_id: str, applied: Applied, at: datetime) -> bool:
+        if unit_id == STRANGE:
+            raise BadInput("a number is too large")
+        return super().confirm_gallery(unit_id, applied, at)
+
+    def quarantine(self, unusable: Sequence[Unusable]) -> int:
+        if any(one.code == "broken" for one in unusable):
+            raise BadInput("a text is too long")
+        return super().quarantine(unusable)
+
+
+def test_one_message_that_cannot_be_taken_does_not_end_the_hub_and_is_never_confirmed(hub: Hub) -> None:
+    hub.store.__class__ = StumblingStore
+    hub.store.units.add(STRANGE)
+    for number in range(15):
+        hub.hears("applied", Applied(revision=3, at=START), unit_id=STRANGE)
+        hub.hears_events(1, number=number, unit_id=STRANGE)
+        hub.hears_events(number + 1, number=number)
+        results = {sent.topic.split("/")[4]: sent.message for sent in hub.published() if sent.topic.endswith("receipt")}
+        strange, fine = results[STRANGE], results[UNIT]
+        assert isinstance(strange, Receipt)
+        assert isinstance(fine, Receipt)
+        assert (strange.result, strange.accepted, fine.result) == ("busy", (), "taken")
+    assert {one.code for one in hub.store.unusable} == {"not_taken"}
+    assert len(hub.store.unusable) == 10
+
+
+def test_a_message_that_cannot_even_be_kept_is_left(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.store.__class__ = StumblingStore
+    monkeypatch.setattr("hub.loops.ingest.read", lambda arrival, _: Unusable("broken", "", arrival))
+    hub.hears_events(1)
+    assert hub.receipts() == []

@@ -154,5 +154,34 @@ def test_requests_are_bounded() -> None:
     requests = Requests()
     for number in range(5000):
         requests.want(an_id(number), Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
-    wants, _ = requests.take(0)
-    assert len(wants) == 1000
+    taken = []
+    while wants := requests.take(0)[0]:
+        taken += wants
+    assert len(taken) == 1000
+
+
+def test_what_was_withdrawn_a_moment_ago_is_looked_for_before_anything_is_handed_out(hub: Hub) -> None:
+    hub.heads()
+    hub.heads()
+    content = b"sealed"
+    hub.store.contents[sha256_hex(content)] = content
+
+    def prepare(unit_id: str) -> None:
+        hub.store.prepared[unit_id] = hub.store.revision[unit_id]
+        hub.store.contents.clear()
+
+    hub.store.prepare = prepare  # type: ignore[method-assign]
+    hub.store.revision[UNIT] += 1
+    hub.clock.move(timedelta(seconds=2))
+    [part] = hub.parts(sha256_hex(content))
+    assert part.missing
+
+
+def test_many_wants_do_not_keep_new_revisions_waiting(hub: Hub) -> None:
+    for _ in range(50):
+        hub.requests.want(UNIT, Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
+    answered = []
+    for _ in range(3):
+        hub.loop.step()
+        answered.append(sum(sent.topic.endswith("/part") for sent in hub.link.take()))
+    assert answered == [20, 20, 10]

@@ -2,12 +2,13 @@
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 
-from hub.core.errors import BrokerRefused, StoreRefused, StoreUnavailable
+from hub.core.errors import BrokerRefused, Fault, StoreRefused, StoreUnavailable
 from hub.loops.derive import MOST_AT_ONCE, DeriveLoop
 from hub.loops.supervisor import Supervisor
 from tests.hub_loops.fakes import FakeClock
@@ -49,11 +50,20 @@ def test_an_unexpected_failure_is_logged_where_it_happened_but_never_quoted(
 ) -> None:
     stopping = threading.Event()
     failing = Steps("failing", raising(KeyError("Ada Lovelace")))
-    with pytest.raises(KeyError):
+    with pytest.raises(Fault) as caught:
         Supervisor([failing], nothing_wrong, stopping).run()
+    said = "".join(traceback.format_exception(caught.value))
+    assert "KeyError" in str(caught.value)
+    assert "Ada" not in said
     assert "error=KeyError" in caplog.text
     assert "in work" in caplog.text
     assert "Ada" not in caplog.text
+
+
+def test_a_failure_of_the_system_or_the_database_is_named_by_its_number() -> None:
+    failing = Steps("failing", raising(OSError(28, "Ada Lovelace")))
+    with pytest.raises(Fault, match="failing, OSError, 28"):
+        Supervisor([failing], nothing_wrong, threading.Event()).run()
 
 
 def test_what_is_wrong_outside_of_the_loops_ends_them_too() -> None:

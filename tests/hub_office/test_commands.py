@@ -105,7 +105,10 @@ def test_consent_is_given_listed_and_withdrawn(run: Command, desk: OfficeUnderTe
     assert read(run("consent", "withdraw", "--serial", "1", "--json"))["consents_ended"] == 1
     file = tmp_path / "consents.csv"
     file.write_text("serial_number,given_by\n1,father\n")
-    assert read(run("consent", "import", str(file), "--json"))["serial_numbers"] == ["1"]
+    assert "consent_withdrawn" in run("consent", "import", str(file), code=1).stderr
+    run("student", "add", "--serial", "2", "--name", "Bob")
+    file.write_text("serial_number,given_by\n2,father\n")
+    assert read(run("consent", "import", str(file), "--json"))["serial_numbers"] == ["2"]
     assert {row[0] for row in desk.rows("select actor from audit where action like 'consent%'")} == {"ada"}
 
 

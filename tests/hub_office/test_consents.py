@@ -106,3 +106,19 @@ def test_nobody_else_is_found(school: OfficeUnderTest) -> None:
     ):
         with pytest.raises(NotFound, match="serial number 9"):
             action()
+
+
+def test_an_import_never_renews_what_was_withdrawn(school: OfficeUnderTest) -> None:
+    file = b"serial_number,given_by,given_on\n1,mother,2026-08-30\n2,father,\n"
+    consents.import_consents(school.office, file)
+    consents.withdraw_consent(school.office, "1")
+    for dry_run in (True, False):
+        with pytest.raises(RowsRefused) as caught:
+            consents.import_consents(school.office, file, dry_run=dry_run)
+        [problem] = caught.value.problems
+        assert problem.line == 2
+        assert "consent_withdrawn" in problem.reason
+        assert "consent give --serial 1" in problem.reason
+    assert states(school) == ["withdrawn"]
+    assert consents.give_consent(school.office, FORM).new
+    assert [fields.serial_number for fields in consents.import_consents(school.office, file).added] == ["1"]

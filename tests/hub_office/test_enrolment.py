@@ -267,3 +267,15 @@ def test_what_is_enrolled_is_listed_without_anything_to_compare(school: School) 
     line = enrolled_pictures.list_pictures(school.desk.office, "1")[0]
     assert (line.pack_id, line.source, line.face_px) == ("test-pack", "file", 120.0)
     assert not hasattr(line, "sealed")
+
+
+def test_an_import_makes_no_template_of_whoever_withdrew(school: School) -> None:
+    serial = students.list_students(school.desk.office)[0].student.fields.serial_number
+    consents.withdraw_consent(school.desk.office, serial)
+    request = Request(school.draw("again.jpg", "10"), serial, consent_reference="forms of 2026")
+    outcome = school.enroller.enrol(request)
+    assert (outcome.outcome, outcome.reason) == ("refused", "consent_withdrawn")
+    assert "consent give" in outcome.message
+    assert school.desk.count("templates") == 0
+    consents.give_consent(school.desk.office, {"serial_number": serial, "given_by": "her mother"})
+    assert school.enroller.enrol(request).outcome == "accepted"

@@ -1,10 +1,12 @@
 """Students, sections and rooms on a real database."""
 
+from datetime import date
+
 import pytest
 
 from hub.core.csv_reading import RowsRefused
 from hub.core.errors import BadInput, Conflict, NotFound
-from hub.office import lessons, rooms, sections, students
+from hub.office import lessons, register, rooms, sections, students
 from tests.hub_office.conftest import OfficeUnderTest
 
 HEADER = "serial_number,name,username,email,phone,section\n"
@@ -87,6 +89,27 @@ def test_a_new_member_makes_galleries_and_the_register_follow(desk: OfficeUnderT
     students.add_student(desk.office, {"serial_number": "1", "name": "Ada", "section": "7b"})
     assert desk.revision() == before + 1
     assert desk.dirty() == [("1", "2026-08-31"), ("1", "2026-09-01")]
+
+
+def test_a_move_touches_today_only_and_past_lessons_stay_where_they_were(desk: OfficeUnderTest) -> None:
+    rooms.add_room(desk.office, "12")
+    for name in ("7b", "8a"):
+        sections.add_section(desk.office, name)
+    for start, section in (("2026-08-31T08:00", "7b"), ("2026-08-31T10:00", "8a"), ("2026-09-01T08:00", "8a")):
+        end = start.replace(":00", ":45")
+        lessons.add_lesson(desk.office, {"room": "12", "section": section, "starts_at": start, "ends_at": end})
+    students.add_student(desk.office, {"serial_number": "1", "name": "Ada", "section": "7b"})
+    desk.clean()
+    moved = (HEADER + "1,Ada,,,,8a\n").encode()
+    students.import_students(desk.office, moved, update=True)
+    assert desk.dirty() == [("1", "2026-09-01")]
+    assert desk.count("student_sections") == 2
+    students.import_students(desk.office, (HEADER + "1,Ada Lovelace,,,,8a\n").encode(), update=True)
+    assert desk.count("student_sections") == 2
+    sheet = register.read_register(desk.office, date(2026, 8, 31))
+    assert [
+        occasion.section for occasion in sheet.occasions if (sheet.students[0].student_id, occasion.key) in sheet.marks
+    ] == ["7b"]
 
 
 def test_an_accent_makes_another_section_and_case_another_username(desk: OfficeUnderTest) -> None:

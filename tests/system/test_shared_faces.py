@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from deploy.own_process import wait_until
@@ -90,7 +92,7 @@ def test_enrolled_people_are_recognised_and_strangers_are_not(
     assert {len(paths) for paths in people.values()} == {PICTURES}
     summary, events = _play(unit, _scenes(tmp_path / "people", people))
     counts = _verdicts(stage, events, list(people))
-    strangers = {f"{n:03d}": [path] for n, path in enumerate(faces.strangers[:STRANGERS])}
+    strangers = {f"{n:03d}": _three(path, tmp_path) for n, path in enumerate(faces.strangers[:STRANGERS])}
     stranger_summary, stranger_events = _play(unit, _scenes(tmp_path / "strangers", strangers))
     marked = sum(event["kind"] == "seen" for event in stranger_events)
 
@@ -102,6 +104,21 @@ def test_enrolled_people_are_recognised_and_strangers_are_not(
     assert counts["present"] >= 18
     assert stranger_summary["tracks_present"] == marked <= 1
     assert wait_until(lambda: all(event["delivery"] == "delivered" for event in unit.events()), 30)
+
+
+def _three(path: Path, folder: Path) -> list[Path]:
+    """Return a stranger's only picture three times, moved and lit a little differently.
+
+    Each moment is a chance to be taken for somebody; from a single one nobody is ever called present.
+    """
+    image = cv2.imread(str(path))
+    assert image is not None
+    made = []
+    for number, (shift_px, gain) in enumerate(((0, 1.0), (8, 1.1), (-8, 0.9))):
+        moved = cv2.warpAffine(image, np.array([[1.0, 0, shift_px], [0, 1.0, 0]]), image.shape[1::-1])
+        made.append(folder / f"{path.stem}-{number}.png")
+        cv2.imwrite(str(made[-1]), cv2.convertScaleAbs(moved, alpha=gain))
+    return made
 
 
 def _tracks(summary: dict[str, int]) -> dict[str, int]:

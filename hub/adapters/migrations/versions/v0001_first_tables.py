@@ -83,6 +83,17 @@ Table(
 )
 
 Table(
+    "student_sections",
+    _TABLES,
+    Column("student_id", _UUID, ForeignKey("students.id"), primary_key=True),
+    Column("since", _UTC, primary_key=True),
+    Column("section_id", _UUID, ForeignKey("sections.id"), nullable=False),
+    Column("until", _UTC),
+    Index("ix_student_sections_section", "section_id", "student_id"),
+    **_OPTIONS,
+)
+
+Table(
     "consents",
     _TABLES,
     Column("id", _UUID, primary_key=True),
