@@ -16,6 +16,8 @@ _STALE_FRAMES = 2
 """After a failure OpenCV may still hand out frames it had in its buffers."""
 _FROZEN_S = 10.0
 _SPARSE = 8
+_DARK = 24
+"""Grey level, of 255, under which there is nothing to see."""
 _DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
@@ -48,8 +50,10 @@ class Sameness:
 
     def seconds(self, image: Image, now_s: float) -> float:
         """Return for how long the picture has not changed by a single bit, as far as every eighth pixel tells."""
-        sample = image[::_SPARSE, ::_SPARSE].tobytes()
-        if sample != self._sample:
+        sparse = image[::_SPARSE, ::_SPARSE]
+        sample = sparse.tobytes()
+        # In the dark some cameras give plain black, bit for bit: that is a dark room and no fault.
+        if sample != self._sample or int(sparse.max(initial=0)) < _DARK:
             self._sample, self._since_s = sample, now_s
         return now_s - self._since_s
 

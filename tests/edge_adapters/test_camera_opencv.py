@@ -262,6 +262,11 @@ class TestFrozenDevices:
         assert "repeats one picture" in str(reads_until_lost(camera, at_most=100))
         return device._clock.monotonic_s() - before_s
 
+    def test_a_dark_room_is_no_fault_of_the_camera(self) -> None:
+        sameness = Sameness()
+        black = np.full((*SIZE[::-1], 3), 6, dtype=np.uint8)
+        assert [sameness.seconds(black, now_s) for now_s in (0.0, 20.0, 4000.0)] == [0.0, 0.0, 0.0]
+
     def test_a_device_that_repeats_one_picture_for_ten_seconds_is_lost(self, device: Device) -> None:
         camera = self.camera(device)
         camera.read()
