@@ -16,6 +16,7 @@ from edge.core.errors import EdgeError, SettingsWrong
 from recognition.core.errors import RecognitionError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_PIPED_WIDTH = 240
 
 
 class _Output(Console):
@@ -25,7 +26,8 @@ class _Output(Console):
 
 
 errors = _Output(stderr=True, highlight=False)
-console = _Output(highlight=False)
+# Into a pipe or a file, lines are not folded: an id on two lines is found by no grep.
+console = _Output(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,3 +16,6 @@ def set_up(level: int = logging.INFO) -> None:
     # Libraries speak only when something is wrong; statements and messages they would quote may be personal.
     for library in ("sqlalchemy", "alembic", "mysql", "paho"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # A connection that cannot be given back because the database died: we have said so in a sentence, and the pool
+    # would add a traceback for each.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
