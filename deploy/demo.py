@@ -246,7 +246,7 @@ def show_record(stage: Stage, unit: StagedUnit, today: str) -> None:
     console.print(stage.office("register", "show", "--date", today))
     for path in sorted(unit.csv_folder.glob("*.csv")):
         console.print(f"[bold]{path.name}[/] on the unit:")
-        console.print(path.read_text(encoding="utf-8"), markup=False)
+        console.print(path.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 def play_camera(stage: Stage, camera: str) -> list[str]:
