@@ -55,9 +55,22 @@ def test_unit_hub_and_broker_are_killed_three_times_each_and_every_event_is_stor
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     stored = [str(row[0]) for row in stage.query("SELECT LOWER(HEX(event_id)) FROM events")]
     assert sorted(stored) == sorted(event["event_id"].replace("-", "") for event in events)
+    # The key alone keeps an id from being stored twice. These would show an event taken under another id or place,
+    # one that was refused, or a stream with a hole.
+    assert stage.query("SELECT COUNT(*), COUNT(DISTINCT epoch, seq) FROM events") == [(len(events), len(events))]
+    assert stage.query("SELECT high_water FROM epochs") == [(len(events),)]
+    assert stage.query("SELECT COUNT(*) FROM quarantine") == [(0,)]
+    assert wait_until(lambda: _present(stage) == ["0012", "0013"], 60), _present(stage)
     opened = [event["event_id"] for event in events if event["kind"] == "seen"]
     closed = [event["interval_id"] for event in events if event["kind"] == "left"]
     assert sorted(opened) == sorted(closed)
+
+
+def _present(stage: Stage) -> list[str]:
+    rows = stage.query(
+        "SELECT serial_number FROM attendance JOIN students ON students.id = student_id WHERE status = 'Present'"
+    )
+    return sorted(str(row[0]) for row in rows)
 
 
 def _wait_for_events(unit: StagedUnit, count: int) -> None:
