@@ -22,9 +22,9 @@ export_lock() {
 }
 
 uv lock -q || stop "the dependencies could not be resolved (the reason is above)."
-export_lock requirements.lock --extra edge --extra hub --extra models --extra dev
+export_lock requirements.lock --extra edge --extra hub --extra evaluate --extra models --extra dev
 export_lock requirements-edge.lock --extra edge
-export_lock requirements-hub.lock --extra hub
+export_lock requirements-hub.lock --extra hub --extra evaluate
 # All or none: the three belong to one resolution.
 cp "$parts/requirements.lock" "$parts/requirements-edge.lock" "$parts/requirements-hub.lock" .
 wc -l requirements.lock requirements-edge.lock requirements-hub.lock
