@@ -3,7 +3,7 @@
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,18 +16,21 @@ from hub.adapters.mqtt_link import MqttLink
 from hub.adapters.mqtt_reasons import BrokerAddress
 from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.core.attendance import Rules, SchoolDays
+from hub.core.calibration import Calibration, head_points
 from hub.core.errors import BrokerRefused, Fault, StoreUnavailable
+from hub.loops.calibrate import CalibrationLoop
 from hub.loops.derive import DeriveLoop
 from hub.loops.ingest import IngestLoop
 from hub.loops.publisher import PublisherLoop, Requests
 from hub.loops.supervisor import Supervisor
+from hub.office import calibration
 from hub.office.context import Office
 from hub.settings import BrokerSettings, DatabaseSettings, HubSettings
 from protocol.topics import UP_CHANNELS, hub_filter
 from recognition.adapters.pack_files import Pack, read_pack
-from recognition.core.calibration import operating_points
 
 LOG = logging.getLogger("rollcall.hub")
+SERVICE_ACTOR = "rollcall-hub serve"
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -80,11 +83,11 @@ def open_link(settings: HubSettings, clock: SystemClock) -> MqttLink:
     return MqttLink(address, [hub_filter(settings.site, channel) for channel in UP_CHANNELS], clock)
 
 
-def points_of(pack: Pack, fpir: float) -> Callable[[int], dict[str, Any]]:
-    """Return the function from a gallery's size to its operating points, as units read them."""
+def points_of(pack: Pack, fpir: float) -> Callable[[Calibration | None, Sequence[int]], Mapping[str, Any]]:
+    """Return the function from the newest calibration and a gallery's sizes to its points, as units read them."""
 
-    def points(gallery_size: int) -> dict[str, Any]:
-        return dict(operating_points(pack.statistics, gallery_size, fpir).to_dict())
+    def points(newest: Calibration | None, sizes: Sequence[int]) -> Mapping[str, Any]:
+        return head_points(newest, pack.statistics, sizes, fpir)
 
     return points
 
@@ -107,6 +110,7 @@ class Service:
             hub_key=self._keys.hub_key(),
             signing_key=self._keys.signing_key(),
             points=points_of(self._pack, settings.recognition.fpir),
+            wrong_room_scope=settings.recognition.wrong_room_scope,
         )
         self._galleries = MySqlGalleryStore(self._database, self._clock, self._making)
 
@@ -155,7 +159,12 @@ class Service:
             )
         return None
 
-    def _loops(self) -> list[IngestLoop | PublisherLoop | DeriveLoop]:
+    def _calibrate(self) -> Calibration | None:
+        office = Office(self._settings, self._database, self._keys, self._clock, actor=SERVICE_ACTOR)
+        outcome = calibration.calibrate(office, self._pack, only_if_due=True)
+        return None if outcome is None else outcome.calibration
+
+    def _loops(self) -> list[IngestLoop | PublisherLoop | DeriveLoop | CalibrationLoop]:
         settings, clock, requests = self._settings, self._clock, Requests()
         rules = settings.attendance
         days = SchoolDays(settings.zone, rules.day_from, rules.day_until)
@@ -186,4 +195,5 @@ class Service:
                 requests=requests,
             ),
             DeriveLoop(store=register, clock=clock, pause=self._stopping.wait),
+            CalibrationLoop(check=self._calibrate, pause=self._stopping.wait),
         ]

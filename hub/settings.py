@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -79,6 +79,7 @@ class RecognitionSettings(_Group):
     pack_dir: Path
     smallest_face_px: Annotated[int, Field(ge=40, le=1000)] = 80
     fpir: Annotated[float, Field(gt=0, le=0.1)] = 0.01
+    wrong_room_scope: Literal["none", "section", "school"] = "none"
 
 
 class AttendanceSettings(_Group):

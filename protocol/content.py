@@ -12,6 +12,7 @@ from protocol.base import MAX_PART_BYTES, Envelope, Message, PackId, Sha256, Sit
 
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 ContentKind = Literal["manifest", "template", "timetable"]
+Scope = Literal["room", "wider"]
 
 
 class HeadBody(Message):
@@ -24,7 +25,8 @@ class HeadBody(Message):
     manifest_bytes: Annotated[int, Field(ge=1, le=MAX_CONTENT_BYTES)]
     pack_id: PackId
     operating_points: dict[str, Any] | None = None
-    """As `recognition.core.calibration` writes and reads them."""
+    """As `recognition.core.calibration` writes and reads them: those of the room's students, and under "wider" those of
+    the others (`ManifestEntry.scope`), when there are any."""
     timetable_hash: Sha256 | None = None
     timetable_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
     reset: bool = False
@@ -50,6 +52,8 @@ class ManifestEntry(Message):
     template_hash: Sha256 | None = None
     """None: expected in the room without a template (no consent, or not enrolled): can be marked by a person only."""
     template_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
+    scope: Scope = "room"
+    """`wider`: not expected in this room. Whoever looks like one of them is for a person to look at, never present."""
 
 
 class GalleryManifest(Message):

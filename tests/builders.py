@@ -20,6 +20,7 @@ from protocol.content import (
     HeadBody,
     ManifestEntry,
     Part,
+    Scope,
     TemplateBlob,
     Timetable,
     TimetableLesson,
@@ -215,6 +216,7 @@ class HubSide:
         faces: Mapping[int, Sequence[NDArray[np.float32]]],
         *,
         without_template: Sequence[int] = (),
+        wider: Sequence[int] = (),
         lessons: Sequence[TimetableLesson] | None = None,
         look_alikes: Sequence[tuple[int, int]] = (),
         reset: bool = False,
@@ -231,7 +233,8 @@ class HubSide:
         for number, vectors in faces.items():
             blob = self.blob(number, vectors)
             context = sealing.template_context(self.unit_id, student(number), self.pack_id)
-            entries.append(self._entry(number, keep("template", blob.to_bytes(), context)))
+            scope: Scope = "wider" if number in wider else "room"
+            entries.append(self._entry(number, keep("template", blob.to_bytes(), context), scope))
         manifest = GalleryManifest(
             unit_id=self.unit_id,
             revision=revision,
@@ -275,10 +278,11 @@ class HubSide:
         )
 
     @staticmethod
-    def _entry(number: int, kept: tuple[str, int] | None) -> ManifestEntry:
+    def _entry(number: int, kept: tuple[str, int] | None, scope: Scope = "room") -> ManifestEntry:
         return ManifestEntry(
             student_id=student(number),
             display_name=f"{number:04d}_Student {number}",
             template_hash=kept[0] if kept else None,
             template_bytes=kept[1] if kept else None,
+            scope=scope,
         )

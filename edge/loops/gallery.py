@@ -91,7 +91,7 @@ class GalleryKeeper:
         self._health.fine("gallery_unusable")
         self._health.fine("gallery_refused")
         after = self._template_owners(staged.head)
-        log.info("gallery in use revision=%d students=%d", known.revision, known.gallery.size)
+        log.info("gallery in use revision=%d students=%d", known.revision, known.templates)
         return self._applied(staged.head, tuple(sorted(before - after))[:_ERASED_AT_MOST])
 
     def _use(self, head: HeadBody) -> None:
@@ -135,7 +135,7 @@ class GalleryKeeper:
         return Applied(
             revision=head.revision,
             manifest_hash=head.manifest_hash,
-            students=self.known.gallery.size,
+            students=self.known.templates,
             erased=erased,
             at=self._clock.stamp().at,
         )
@@ -150,7 +150,7 @@ class GalleryKeeper:
         return Applied(
             revision=in_use.revision if in_use else 0,
             manifest_hash=in_use.manifest_hash if in_use else None,
-            students=self.known.gallery.size,
+            students=self.known.templates,
             problem=exc.code,
             detail=str(exc)[:200],
             at=self._clock.stamp().at,

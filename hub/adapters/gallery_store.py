@@ -1,20 +1,21 @@
 """Galleries in MySQL: the revision each unit should have, and the prepared content of exactly that revision."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from hub.adapters import gallery_facts, gallery_records
+from hub.adapters import calibration_store, gallery_facts, gallery_records
 from hub.adapters.content_cache import ContentCache
 from hub.adapters.database import Database
 from hub.adapters.gallery_records import Snapshot
 from hub.adapters.schema import galleries, units
+from hub.core.calibration import Calibration, matches_nothing
 from hub.core.errors import StoreRefused
-from hub.core.galleries import GalleryFacts, UnitKeys, build
+from hub.core.galleries import GalleryFacts, UnitKeys, WrongRoomScope, build, sizes
 from hub.core.ports import Clock, GalleryState, PreparedHead
 from protocol.content import ContentKind
 from protocol.errors import SealBroken
@@ -57,8 +58,9 @@ class GalleryMaking:
     pack_id: str
     hub_key: bytes
     signing_key: bytes
-    points: Callable[[int], dict[str, Any]]
-    """Operating points for a number of students."""
+    points: Callable[[Calibration | None, Sequence[int]], Mapping[str, Any]]
+    """Operating points by the newest calibration of the pack, for the sizes that `hub.core.galleries.sizes` gives."""
+    wrong_room_scope: WrongRoomScope = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ class _Filled:
     hashes: frozenset[str]
 
 
-_Read = tuple[Snapshot, list[str], datetime | None]
-"""A gallery, the students whose templates are damaged, and when the next consent runs out."""
+_Read = tuple[Snapshot, str | None, list[str], datetime | None]
+"""A gallery, what is wrong with it, the students whom that concerns, and when the next consent runs out."""
+
+UNMEASURED = "nobody can be marked: nothing was measured of this model pack yet; see: rollcall-hub calibrate"
 
 
 class MySqlGalleryStore:
@@ -148,11 +152,8 @@ class MySqlGalleryStore:
         self._forget(unit_id)
         if read is None:
             return None
-        snapshot, damaged, until = read
-        if damaged:
-            self._note_problem(unit_id, f"templates of {len(damaged)} students are damaged", damaged)
-        else:
-            self._note_problem(unit_id, None, [])
+        snapshot, problem, ids, until = read
+        self._note_problem(unit_id, problem, ids)
         gallery = snapshot.gallery
         self._filled[unit_id] = _Filled(gallery.revision, until, frozenset(gallery.blobs))
         for content_hash, blob in gallery.blobs.items():
@@ -226,7 +227,9 @@ class MySqlGalleryStore:
             return None
         making = self._making
         data_key = unseal(making.hub_key, bytes(row.data_key_sealed), *data_key_context(unit_id))
-        members, damaged = gallery_facts.members(connection, row.room_id, making.pack_id, making.hub_key, now)
+        members, damaged = gallery_facts.members(
+            connection, row.room_id, making.pack_id, making.hub_key, now, making.wrong_room_scope
+        )
         facts = GalleryFacts(
             site=making.site,
             unit_id=unit_id,
@@ -236,15 +239,18 @@ class MySqlGalleryStore:
             look_alikes=gallery_facts.look_alikes(connection),
             lessons=tuple(gallery_facts.timetable(connection, row.room_id, now)),
         )
-        points = making.points(sum(1 for member in members if member.vectors))
+        points = making.points(calibration_store.newest(connection, making.pack_id), sizes(members))
         snapshot = Snapshot(
-            gallery=build(facts, UnitKeys(data_key, making.signing_key), points),
+            gallery=build(facts, UnitKeys(data_key, making.signing_key), dict(points)),
             data_key=data_key,
             prepared_revision=row.prepared_revision,
             prepared_head=row.head,
             prepared_manifest=row.manifest,
         )
-        return snapshot, damaged, gallery_facts.next_expiry(connection, now)
+        problem = f"templates of {len(damaged)} students are damaged" if damaged else None
+        if problem is None and snapshot.gallery.recognisable and matches_nothing(points):
+            problem = UNMEASURED
+        return snapshot, problem, damaged, gallery_facts.next_expiry(connection, now)
 
 
 def _opened_key(hub_key: bytes, unit_id: str, sealed: bytes) -> bytes | None:

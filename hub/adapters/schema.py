@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Double,
     Float,
     ForeignKey,
     Index,
@@ -42,6 +43,8 @@ def _word(length: int) -> String:
 
 STATUSES = ("Present", "Late", "Absent", "Excused", "Not seen", "Not observed")
 METHODS = ("Face Recognition", "Manual")
+LOOK_ALIKE_ORIGINS = ("operator", "calibration")
+CALIBRATION_METHODS = ("own", "both", "pack", "none")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
@@ -304,6 +307,46 @@ erasures = Table(
     Column("revision", BigInteger, nullable=False),
     Column("asked_at", UtcColumn, nullable=False),
     Column("confirmed_at", UtcColumn),
+    **_OPTIONS,
+)
+
+# Pairs of students who are not told apart by machine: an operator said that they are two people who look alike, or a
+# calibration found that their templates are as close as one person's. The smaller id first; no foreign keys, since
+# whoever withdraws a consent is forgotten here in the same transaction.
+look_alikes = Table(
+    "look_alikes",
+    METADATA,
+    Column("student_id", UuidColumn, primary_key=True),
+    Column("other_id", UuidColumn, primary_key=True),
+    Column("origin", _word(20), nullable=False),
+    # Cosine of the two fused templates; empty for pairs of which only a person spoke.
+    Column("score", Double),
+    Column("decided_by", String(100), nullable=False, default=""),
+    Column("decided_at", UtcColumn, nullable=False),
+    CheckConstraint(_one_of("origin", LOOK_ALIKE_ORIGINS), name="origin"),
+    Index("ix_look_alikes_other", "other_id"),
+    **_OPTIONS,
+)
+
+# Append-only: which scores the operating points come from, and when that was found. The newest of a pack holds.
+calibrations = Table(
+    "calibrations",
+    METADATA,
+    Column("id", UuidColumn, primary_key=True),
+    Column("pack_id", _word(64), nullable=False),
+    Column("at", UtcColumn, nullable=False),
+    Column("fpir", Double, nullable=False),
+    Column("method", _word(10), nullable=False),
+    Column("students", Integer, nullable=False),
+    Column("comparisons", BigInteger, nullable=False),
+    # Score statistics as JSON; empty when nothing was measured.
+    Column("statistics", Text),
+    # How certain they are, as JSON of counts and numbers.
+    Column("detail", Text, nullable=False),
+    Column("software", String(40), nullable=False),
+    Column("actor", String(100), nullable=False),
+    CheckConstraint(_one_of("method", CALIBRATION_METHODS), name="method"),
+    Index("ix_calibrations_pack", "pack_id", "at"),
     **_OPTIONS,
 )
 

@@ -6,16 +6,28 @@ Equal facts give equal bytes: a unit that has a blob does not fetch it again, an
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from protocol.base import MAX_PART_BYTES, sha256_hex
 from protocol.codec import encode
-from protocol.content import GalleryManifest, Head, HeadBody, ManifestEntry, TemplateBlob, Timetable, TimetableLesson
+from protocol.content import (
+    GalleryManifest,
+    Head,
+    HeadBody,
+    ManifestEntry,
+    Scope,
+    TemplateBlob,
+    Timetable,
+    TimetableLesson,
+)
 from protocol.sealing import OVERHEAD_BYTES, manifest_context, seal, sign, template_context, timetable_context
 
 LESSONS_BEFORE = timedelta(days=14)
 LESSONS_AHEAD = timedelta(days=120)
 """A student belongs to a room with a lesson there from 14 days ago to 120 days ahead: about this term."""
+
+WrongRoomScope = Literal["none", "section", "school"]
+"""Who else a unit may notice: nobody, the room's sections of other terms, or the whole school."""
 
 TIMETABLE_AHEAD = timedelta(days=14)
 _MAX_NAME = 200
@@ -26,7 +38,7 @@ _BLOB_ENVELOPE_BYTES = 400
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """A student whose consent is in force and who is expected in the room."""
+    """A student whose consent is in force, and who is expected in the room unless `scope` says otherwise."""
 
     student_id: str
     serial_number: str
@@ -34,6 +46,8 @@ class Member:
     dimensions: int = 0
     vectors: tuple[bytes, ...] = ()
     """Little-endian float32, newest first; none for a student without templates of the pack."""
+    scope: Scope = "room"
+    """`wider`: not expected in the room; given to the unit so that it can tell who is in the wrong room."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +96,20 @@ class Gallery:
         return sha256_hex(self.timetable)
 
 
+def sizes(members: Iterable[Member]) -> tuple[int, ...]:
+    """Return how many students with a template the room has and, if there are others, how many there are in all."""
+    scopes = [member.scope for member in members if member.vectors]
+    room = scopes.count("room")
+    return (room,) if room == len(scopes) else (room, len(scopes))
+
+
 def display_name(serial_number: str, name: str) -> str:
     """Return how a unit names a student in its CSV."""
     return f"{serial_number}_{name}"[:_MAX_NAME]
 
 
 def build(facts: GalleryFacts, keys: UnitKeys, operating_points: dict[str, Any]) -> Gallery:
-    """Return the sealed and signed gallery. `operating_points` is for the number of students with templates."""
+    """Return the sealed and signed gallery. `operating_points` are for the `sizes` of its members."""
     sealed = {one.student_id: _sealed_blob(facts, one, keys.data_key) for one in facts.members if one.vectors}
     manifest = _manifest(facts, sealed)
     sealed_manifest = seal(keys.data_key, manifest.to_bytes(), *manifest_context(facts.unit_id))
@@ -144,6 +165,7 @@ def _manifest(facts: GalleryFacts, sealed: dict[str, bytes]) -> GalleryManifest:
                 display_name=display_name(member.serial_number, member.name),
                 template_hash=None if blob is None else sha256_hex(blob),
                 template_bytes=None if blob is None else len(blob),
+                scope=member.scope,
             )
         )
     pairs = sorted(pair for pair in facts.look_alikes if pair[0] in sealed and pair[1] in sealed)

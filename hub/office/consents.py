@@ -125,7 +125,7 @@ def withdraw_consent(office: Office, serial_number: str) -> ConsentWithdrawn:
         student_id = find_student(connection, serial_number).student_id
         ended = consent_store.end_consents(connection, student_id, at)
         deleted = template_store.delete_templates(connection, student_id)
-        look_alike_store.forget(connection, student_id, at)
+        look_alike_store.forget(connection, student_id)
         detail = {"consents_ended": ended, "templates_deleted": deleted}
         _record(connection, office, at, "consent.withdraw", student_id, detail)
         gallery_store.touch_galleries(connection, at)

@@ -56,7 +56,7 @@ def forget_pictures(office: Office, serial_number: str) -> Forgotten:
         look_alike_store.lock(connection, at)
         student_id = find_student(connection, checked_serial(serial_number)).student_id
         deleted = template_store.delete_templates(connection, student_id)
-        look_alike_store.forget(connection, student_id, at)
+        look_alike_store.forget(connection, student_id)
         detail = {"templates_deleted": deleted}
         subject = f"student:{student_id}"
         audit_log.record(connection, at=at, actor=office.actor, action="enrol.forget", subject=subject, detail=detail)

@@ -168,7 +168,7 @@ class Enroller:
             )
             template_store.insert_template(connection, self._office.keys.hub_key(), template, at)
             self._record(connection, template, alike, at)
-            look_alike_store.add(connection, student_id, alike, at)
+            look_alike_store.add(connection, student_id, alike, at, self._office.actor)
             gallery_store.touch_galleries(connection, at)
             named = roster_store.students_by_id(connection, alike).values()
             return student_id, ", ".join(sorted(student.fields.serial_number for student in named)), at

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from edge.core.known import know, knows_nobody, template_of
+from edge.core.known import KnownStudents, know, knows_nobody, template_of
+from protocol.content import GalleryManifest
+from recognition.core.calibration import OperatingPoint, OperatingPoints
 from recognition.core.errors import PackMismatch
 from tests.builders import DIMENSIONS, PACK, POINTS, HubSide, face_of, lesson, student, unit_vector
 from tests.edge_core.painted import known_students
@@ -76,3 +78,45 @@ def test_templates_without_usable_operating_points_are_refused(points: dict[str,
 def test_a_list_without_templates_needs_no_operating_points() -> None:
     gallery = HubSide(points=None).gallery(1, {}, without_template=[3])
     assert know(gallery.body, gallery.manifest, [], (), DIMENSIONS).names == {student(3): "0003_Student 3"}
+
+
+WIDE_POINTS = OperatingPoints(2, 0.01, ((1, OperatingPoint(0.97, 0.1)),))
+
+
+def known_with_wider(points: dict[str, object] | None) -> KnownStudents:
+    hub = HubSide(points={**POINTS.to_dict(), **({"wider": points} if points is not None else {})})
+    faces = {number: [face_of(number)] for number in (1, 9)}
+    gallery = hub.gallery(1, faces, wider=[9])
+    return know(gallery.body, gallery.manifest, [hub.blob(*one) for one in faces.items()], (), DIMENSIONS)
+
+
+def test_students_of_other_rooms_are_kept_apart_with_points_of_their_own() -> None:
+    known = known_with_wider(WIDE_POINTS.to_dict())
+    assert known.gallery.student_ids == (student(1),)
+    assert known.points == POINTS
+    assert known.wider is not None
+    assert known.wider.student_ids == (student(9),)
+    assert known.wider_points == WIDE_POINTS
+    assert (known.recognises(student(9)), known.recognises_elsewhere(student(9))) == (False, True)
+    assert (known.recognises(student(1)), known.recognises_elsewhere(student(1))) == (True, False)
+    assert known.templates == 2
+    assert student(9) in known.names
+
+
+def test_without_students_of_other_rooms_there_is_no_wider_scope() -> None:
+    known = known_students(1, 2)
+    assert (known.wider, known.wider_points, known.templates) == (None, None, 2)
+    assert not known.recognises_elsewhere(student(1))
+
+
+@pytest.mark.parametrize("points", [None, {}, {"threshold": 0.5}])
+def test_students_of_other_rooms_without_usable_points_are_refused(points: dict[str, object] | None) -> None:
+    """The room's points are for fewer people: with them, strangers would be taken for somebody of the whole school."""
+    with pytest.raises(ValueError, match=r"point|field"):
+        known_with_wider(points)
+
+
+def test_a_list_of_an_older_hub_names_only_students_of_the_room() -> None:
+    gallery = HUB.gallery(1, {1: [face_of(1)]})
+    plain = gallery.manifest.model_dump_json().replace(',"scope":"room"', "")
+    assert GalleryManifest.model_validate_json(plain) == gallery.manifest

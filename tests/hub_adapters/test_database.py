@@ -1,5 +1,6 @@
 """The database adapter: whole transactions, errors by what to do, migrations that can be run again."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from mysql.connector import errors
 from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
@@ -17,9 +20,10 @@ from sqlalchemy.exc import OperationalError
 from deploy.database_server import Database as ServerDatabase
 from deploy.environment import PROJECT
 from deploy.private_servers import PrivateMariaDb
+from hub.adapters import look_alike_store, migrations
 from hub.adapters.database import Database
 from hub.adapters.migrations import expected_version, migrate, recorded_version
-from hub.adapters.migrations.versions import v0001_first_tables
+from hub.adapters.migrations.versions import v0001_first_tables, v0002_calibrations
 from hub.adapters.mysql_errors import TransactionLost, translate
 from hub.adapters.schema import METADATA, rooms, sections
 from hub.core.errors import BadInput, Conflict, StoreRefused, StoreUnavailable
@@ -99,9 +103,57 @@ def test_a_database_of_another_version_is_refused(empty: Database) -> None:
         empty.check_schema()
 
 
+def at_first_version(empty: Database) -> None:
+    """Bring a database to the tables of version 0001, as a school that installed then has them."""
+    with empty.transaction() as connection:
+        configuration = Config()
+        configuration.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        configuration.set_main_option("path_separator", "os")
+        configuration.attributes[migrations.CONNECTION] = connection
+        command.upgrade(configuration, "0001")
+
+
+def put_fact(empty: Database, value: str) -> None:
+    statement = "insert into hub_facts (name, value, changed_at) values ('look_alikes', :value, '2026-09-01')"
+    empty.run(lambda one: one.execute(text(statement), {"value": value}))
+
+
+def test_look_alikes_are_moved_out_of_the_facts(empty: Database) -> None:
+    at_first_version(empty)
+    put_fact(empty, json.dumps([[an_id(2), an_id(1)], [an_id(1), an_id(3)], [an_id(1), an_id(2)]]))
+    assert empty.run(migrate) == ("0001", expected_version())
+    pairs = empty.run(look_alike_store.lines)
+    assert [line.pair for line in pairs] == [(an_id(1), an_id(2)), (an_id(1), an_id(3))]
+    assert {(line.origin, line.score, line.decided_at.year) for line in pairs} == {("operator", None, 2026)}
+    assert empty.run(lambda one: one.execute(text("select value from hub_facts")).scalar()) == "[]"
+    empty.run(migrate)
+    assert empty.run(look_alike_store.lines) == pairs
+
+
+@pytest.mark.parametrize("value", ["[]", None])
+def test_a_school_without_look_alikes_is_migrated_too(empty: Database, value: str | None) -> None:
+    at_first_version(empty)
+    if value is not None:
+        put_fact(empty, value)
+    empty.run(migrate)
+    assert empty.run(look_alike_store.lines) == []
+
+
+def test_damaged_look_alikes_stop_the_migration_and_can_be_repaired(empty: Database) -> None:
+    at_first_version(empty)
+    put_fact(empty, '[["not an id", "x"]]')
+    with pytest.raises(StoreRefused, match="damaged"):
+        empty.run(migrate)
+    assert empty.run(recorded_version) == "0001"
+    empty.run(lambda one: one.execute(text("update hub_facts set value = '[]'")))
+    empty.run(migrate)
+    empty.check_schema()
+
+
 def test_there_is_no_way_back() -> None:
-    with pytest.raises(NotImplementedError):
-        v0001_first_tables.downgrade()
+    for version in (v0001_first_tables, v0002_calibrations):
+        with pytest.raises(NotImplementedError):
+            version.downgrade()
 
 
 def test_the_session_is_what_the_program_relies_on(empty: Database) -> None:

@@ -1,6 +1,7 @@
 """Galleries on a real MariaDB: who is in them, what changes them, what a unit has to erase."""
 
-import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,12 +11,13 @@ from hub.adapters.content_cache import ContentCache
 from hub.adapters.event_store import MySqlEventStore
 from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore, touch_galleries
 from hub.adapters.schema import (
+    calibrations,
     consents,
     erasures,
     galleries,
     gallery_members,
-    hub_facts,
     lessons,
+    look_alikes,
     rooms,
     sections,
     student_sections,
@@ -23,7 +25,9 @@ from hub.adapters.schema import (
     templates,
     units,
 )
+from hub.core.calibration import Calibration
 from hub.core.errors import StoreRefused
+from hub.core.galleries import WrongRoomScope
 from protocol.content import Applied, GalleryManifest, Head, HeadBody, TemplateBlob, Timetable
 from protocol.delivery import Hello
 from protocol.sealing import (
@@ -34,6 +38,7 @@ from protocol.sealing import (
     timetable_context,
     unseal,
 )
+from recognition.core.calibration import nothing_matches
 from tests.hub_adapters.school import DATA_KEY, DIMENSIONS, HUB_KEY, ROOM, SECTION, SIGNING_KEY, ZONE, School, utc
 from tests.hub_core.builders import BOOT, EPOCH, PACK, UNIT, a_student, an_id
 from tests.hub_loops.fakes import FakeClock
@@ -45,15 +50,17 @@ NOW = utc(5)
 class Galleries:
     """A gallery store with what a unit would do on the other side."""
 
-    def __init__(self, school: School) -> None:
+    def __init__(self, school: School, wider: WrongRoomScope = "none") -> None:
         self.school = school
+        self.points: Callable[[Sequence[int]], dict[str, object]] = lambda sizes: {"gallery_size": list(sizes)}
         self.clock = FakeClock(NOW)
         making = GalleryMaking(
             site="test-site",
             pack_id=PACK,
             hub_key=HUB_KEY,
             signing_key=SIGNING_KEY,
-            points=lambda size: {"gallery_size": size},
+            points=lambda _, sizes: self.points(sizes),
+            wrong_room_scope=wider,
         )
         self.store = MySqlGalleryStore(school.database, self.clock, making)
 
@@ -100,7 +107,7 @@ def test_a_unit_gets_each_student_with_a_template_it_alone_can_open(made: Galler
     assert len(sealed) == entry.template_bytes
     blob = TemplateBlob.model_validate_json(unseal(DATA_KEY, sealed, *template_context(UNIT, student, PACK)))
     assert (blob.count, blob.dimensions, blob.pack_id) == (1, DIMENSIONS, PACK)
-    assert made.head().operating_points == {"gallery_size": 1}
+    assert made.head().operating_points == {"gallery_size": [1]}
 
 
 def test_nobody_without_a_consent_in_force_is_ever_listed(made: Galleries) -> None:
@@ -124,7 +131,7 @@ def test_a_student_without_a_template_of_this_pack_is_listed_by_name_only(made: 
     made.school.template(student, pack_id="other-1")
     [entry] = made.prepare().entries
     assert entry.template_hash is None
-    assert made.head().operating_points == {"gallery_size": 0}
+    assert made.head().operating_points == {"gallery_size": [0]}
 
 
 def test_only_students_with_a_lesson_in_the_room_this_term_are_listed(made: Galleries) -> None:
@@ -298,13 +305,119 @@ def test_touching_one_room_leaves_the_others_alone(made: Galleries) -> None:
 
 def test_look_alikes_that_are_both_there_are_named(made: Galleries) -> None:
     pair = sorted([made.school.student(1), made.school.student(2)])
-    made.school.put(hub_facts, name="look_alikes", value=json.dumps([pair, [pair[0], an_id(9)]]), changed_at=NOW)
+    for other, origin in ((pair[1], "calibration"), (an_id(9), "operator")):
+        one, two = sorted([pair[0], other])
+        made.school.put(look_alikes, student_id=one, other_id=two, origin=origin, decided_at=NOW)
     assert made.prepare().look_alikes == (tuple(pair),)
+
+
+def scopes(manifest: GalleryManifest) -> dict[str, str]:
+    return {entry.student_id: entry.scope for entry in manifest.entries}
+
+
+def test_by_default_nobody_of_elsewhere_is_given_to_a_unit(made: Galleries) -> None:
+    school = made.school
+    school.put(sections, id=an_id(71), name="elsewhere")
+    here = school.student(1)
+    school.student(2, section=an_id(71))
+    school.lesson(NOW)
+    assert scopes(made.prepare()) == {here: "room"}
+    assert made.head().operating_points == {"gallery_size": [1]}
+
+
+def test_a_school_that_wants_it_gives_everybody_else_marked_as_not_expected(school: School) -> None:
+    school.unit()
+    school.put(sections, id=an_id(71), name="elsewhere")
+    here, other = school.student(1), school.student(2, section=an_id(71))
+    school.student(3, section=None, enrolled=False)
+    school.student(4, section=None, consent=False)
+    school.lesson(NOW)
+    made = Galleries(school, "school")
+    assert scopes(made.prepare()) == {here: "room", other: "wider"}
+    assert made.head().operating_points == {"gallery_size": [1, 2]}
+    assert {row["student_id"] for row in school.rows(gallery_members)} == {here, other}
+
+
+def test_a_section_scope_adds_who_used_to_come_to_the_room(school: School) -> None:
+    school.unit()
+    for number, name in ((71, "last term's"), (72, "elsewhere")):
+        school.put(sections, id=an_id(number), name=name)
+    here, left = school.student(1), school.student(2)
+    school.moves(left, an_id(72), NOW - timedelta(days=3))
+    long_gone = school.student(3)
+    school.moves(long_gone, an_id(72), NOW - timedelta(days=40))
+    earlier = school.student(4, section=an_id(71))
+    school.student(5, section=an_id(72))
+    school.lesson(NOW)
+    school.lesson(NOW - timedelta(days=90), section=an_id(71))
+    assert scopes(Galleries(school, "section").prepare()) == {here: "room", left: "wider", earlier: "wider"}
+
+
+def test_in_a_room_without_a_timetable_everybody_is_expected(school: School) -> None:
+    school.unit()
+    students_of_both = {school.student(1): "room", school.student(2, section=None): "room"}
+    assert scopes(Galleries(school, "school").prepare()) == students_of_both
+
+
+def test_who_comes_to_the_room_moves_from_the_wider_scope_into_it(school: School) -> None:
+    school.unit()
+    school.put(sections, id=an_id(71), name="elsewhere")
+    school.student(1)
+    other = school.student(2, section=an_id(71))
+    school.lesson(NOW)
+    made = Galleries(school, "school")
+    assert scopes(made.prepare())[other] == "wider"
+    school.lesson(NOW, section=an_id(71))
+    made.touch()
+    assert scopes(made.prepare())[other] == "room"
+    assert school.rows(erasures) == []
+
+
+def test_points_that_nothing_reaches_are_a_problem_an_operator_reads(made: Galleries) -> None:
+    made.points = lambda _: nothing_matches(1, 0.01).to_dict()
+    made.prepare()
+    assert made.school.rows(galleries)[0]["problem"] is None
+    made.school.student(1)
+    made.touch()
+    made.prepare()
+    assert "rollcall-hub calibrate" in made.school.rows(galleries)[0]["problem"]
+    made.points = lambda sizes: {"gallery_size": list(sizes)}
+    made.touch()
+    made.prepare()
+    assert made.school.rows(galleries)[0]["problem"] is None
+
+
+def test_the_newest_calibration_of_the_pack_sets_the_points(made: Galleries) -> None:
+    heard: list[str | None] = []
+
+    def points(newest: Calibration | None, _: Sequence[int]) -> dict[str, object]:
+        heard.append(None if newest is None else newest.calibration_id)
+        return {}
+
+    making = replace(made.store._making, points=points)
+    store = MySqlGalleryStore(made.school.database, made.clock, making)
+    store.prepare(UNIT)
+    for number, pack_id, at in ((41, PACK, 5), (42, PACK, 6), (43, "other-1", 7), (40, PACK, 4)):
+        made.school.put(
+            calibrations,
+            id=an_id(number),
+            pack_id=pack_id,
+            at=utc(at),
+            fpir=0.01,
+            method="none",
+            students=0,
+            comparisons=0,
+            detail='{"more_students": 100}',
+            software="1",
+            actor="somebody",
+        )
+    store.prepare(UNIT)
+    assert heard == [None, an_id(42)]
 
 
 def test_another_hub_key_is_refused_with_a_hint(made: Galleries) -> None:
     made.school.student(1)
-    making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda _: {})
+    making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda *_: {})
     with pytest.raises(StoreRefused) as caught:
         MySqlGalleryStore(made.school.database, made.clock, making).check_key()
     assert "hub_key_file" in caught.value.hint

@@ -41,11 +41,12 @@ def upserts_of(work: Callable[[Connection], object]) -> list[str]:
     [
         lambda one: attendance_store.mark_dirty(one, [a_student(1)], [START.date()]),
         lambda one: look_alike_store.lock(one, START),
+        lambda one: look_alike_store.add(one, a_student(1), [a_student(2)], START),
         lambda one: quarantine_store.keep_refused(one, [(A_REFUSED, START)]),
         lambda one: gallery_records._note_erasures(one, UNIT, {a_student(1)}, NOBODY, START),
         lambda one: register_deriving._write(one, START.date(), {a_student(1): [AN_ENTRY]}),
     ],
-    ids=["dirty", "look-alikes", "quarantine", "erasures", "attendance"],
+    ids=["dirty", "look-alikes", "a look-alike", "quarantine", "erasures", "attendance"],
 )
 def test_an_upsert_names_the_row_of_every_column_it_reads(work: Callable[[Connection], object]) -> None:
     [statement] = upserts_of(work)

@@ -6,11 +6,14 @@ from protocol.delivery import EventBatch, Hello, Limits, Receipt, Rejection, Seq
 from protocol.events import event_json
 from protocol.status import Problem, Status
 from protocol.topics import UP_CHANNELS, Address, down, up
-from tests.builders import PACK, SITE, UNIT, HubSide, face_of, lesson, one_of_each, stamp, student, uid
+from tests.builders import PACK, POINTS, SITE, UNIT, HubSide, face_of, lesson, one_of_each, stamp, student, uid
 from tests.fakes import BOOT, EPOCH
 
 GALLERY = HubSide().gallery(
     4, {1: [face_of(1)], 2: [face_of(2)]}, without_template=[3], lessons=[lesson(1, 0, 2700)], look_alikes=[(1, 2)]
+)
+WIDER = HubSide(points={**POINTS.to_dict(), "wider": POINTS.to_dict()}).gallery(
+    5, {1: [face_of(1)], 9: [face_of(9)]}, wider=[9]
 )
 HASH = GALLERY.body.manifest_hash
 
@@ -85,6 +88,8 @@ ENVELOPES: dict[str, tuple[str, Envelope]] = {
 CONTENT: dict[str, Message] = {
     "content_head_body": GALLERY.body,
     "content_manifest": GALLERY.manifest,
+    "content_head_body_wider": WIDER.body,
+    "content_manifest_wider": WIDER.manifest,
     "content_template": BLOB,
     "content_timetable": TIMETABLE,
 }

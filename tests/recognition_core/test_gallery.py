@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition.core.errors import PackMismatch
-from recognition.core.gallery import Gallery, Match, Template, fuse
+from recognition.core.gallery import ROWS_AT_ONCE, Gallery, Match, Template, fuse
 from tests.recognition_core.builders import DIMENSIONS, PACK, moment, person, template
 
 
@@ -130,6 +130,33 @@ def test_the_score_against_one_named_student_is_the_one_of_the_search() -> None:
 def test_vectors_that_cancel_out_have_no_mean() -> None:
     with pytest.raises(ValueError, match="common direction"):
         fuse(np.array([[1, 0], [-1, 0]], dtype=np.float32))
+
+
+def test_one_person_enrolled_twice_with_one_picture_leads_nobody() -> None:
+    """Both names are equally close: the lead is nothing but rounding, so that no margin is ever reached."""
+    picture = moment(4, 1)[np.newaxis]
+    twins = [Template(name, PACK, picture) for name in ("twin-a", "twin-b")]
+    (match,) = Gallery.build([*twins, template(5)], PACK, DIMENSIONS).match(moment(4, 2)[np.newaxis])
+    assert {match.student_id, match.runner_up_id} == {"twin-a", "twin-b"}
+    assert match.margin == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_crowd_before_a_big_gallery_is_scored_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once, a thousand faces against a hundred thousand templates would be 400 MB of scores."""
+    seen: list[tuple[int, ...]] = []
+    clip = np.clip
+
+    def watched(scores: np.ndarray, low: float, high: float) -> np.ndarray:
+        seen.append(scores.shape)
+        clipped: np.ndarray = clip(scores, low, high)
+        return clipped
+
+    monkeypatch.setattr(np, "clip", watched)
+    probes = np.stack([moment(number % 3, number) for number in range(1000)])
+    found = gallery(0, 1, 2).match(probes)
+    assert [match.student_id for match in found] == [f"s{number % 3}" for number in range(1000)]
+    assert max(rows for rows, _ in seen) == ROWS_AT_ONCE
+    assert sum(rows for rows, _ in seen) == 1000
 
 
 def test_a_hundred_thousand_templates_are_searched() -> None:

@@ -4,16 +4,23 @@ MySQL commits at every DDL statement, so a migration can die half-way. Every ste
 done already (`steps`), and running a migration again completes it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
+
+from hub.core.errors import StoreUnavailable
 
 CONNECTION = "connection"
 """Where `env.py` finds the connection in the configuration's attributes."""
+
+_WAIT_S = 25
+"""Below the connection's read timeout, so that the answer is ours and not a lost connection."""
 
 
 def _configuration() -> Config:
@@ -39,9 +46,27 @@ def recorded_version(connection: Connection) -> str | None:
 
 
 def migrate(connection: Connection) -> tuple[str | None, str]:
-    """Bring the tables to the newest version; return the versions before and after. Safe to run again at any time."""
-    before = recorded_version(connection)
-    config = _configuration()
-    config.attributes[CONNECTION] = connection
-    command.upgrade(config, "head")
-    return before, expected_version()
+    """Bring the tables to the newest version; return the versions before and after. Safe to run again at any time.
+
+    Two at once take turns: each would otherwise note its own steps in the table of versions, and neither could be read
+    any more. Raises StoreUnavailable when another one does not come to its end.
+    """
+    with _alone(connection):
+        before = recorded_version(connection)
+        config = _configuration()
+        config.attributes[CONNECTION] = connection
+        command.upgrade(config, "head")
+        return before, expected_version()
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    # A lock of the server and not of a table: it outlives the commits that MySQL makes at every DDL statement, and
+    # goes with the connection when this process dies.
+    name = connection.execute(text("select left(concat('rollcall-migrate-', database()), 64)")).scalar_one()
+    if connection.execute(text("select get_lock(:name, :wait)"), {"name": name, "wait": _WAIT_S}).scalar() != 1:
+        raise StoreUnavailable("the tables are being migrated by somebody else", hint="try again in a minute")
+    try:
+        yield
+    finally:
+        connection.execute(text("select release_lock(:name)"), {"name": name})
