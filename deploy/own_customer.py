@@ -57,8 +57,7 @@ def _open(camera: str) -> Camera:
 
 
 def _pictures(camera: Camera, pack: Path, folder: Path, say: Callable[[str], None]) -> list[Path]:
-    engine = open_engine(pack)
-    analyser = FaceAnalyser(engine.detector, engine.embedder)
+    analyser = FaceAnalyser(open_engine(pack))
     taken: list[Path] = []
     said, taken_at_s = "", float("-inf")
     try:

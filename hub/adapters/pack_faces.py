@@ -7,7 +7,7 @@ from hub.core.enrolment_gallery import Limits
 from recognition.adapters.analysis import FaceAnalyser, open_engine
 from recognition.adapters.pack_files import Pack, read_pack
 from recognition.adapters.pictures import PictureLimits, decode_picture
-from recognition.core.calibration import operating_points
+from recognition.core.calibration import point_once
 from recognition.core.quality import QualityLimits
 
 OWN_PICTURES_FAR = 0.01
@@ -38,10 +38,15 @@ class PackFaces:
         return self._read().dimensions
 
     def limits(self, gallery_size: int) -> Limits:
-        """See FaceSource: the pack's own statistics for the school's rate of wrong identifications."""
+        """See FaceSource: the pack's own statistics for the school's rate of wrong identifications.
+
+        For a pack without statistics, what its makers publish: a warning that may come too often, and no record.
+        """
         statistics = self._read().statistics
-        anybody = operating_points(statistics, gallery_size, self._fpir).for_samples(1).threshold
-        own = operating_points(statistics, 1, OWN_PICTURES_FAR).for_samples(1).threshold
+        if statistics is None:
+            return Limits(anybody=self._read().same_person_floor, own=self._read().same_person_floor)
+        anybody = point_once(statistics, gallery_size, self._fpir).threshold
+        own = point_once(statistics, 1, OWN_PICTURES_FAR).threshold
         return Limits(anybody=anybody, own=own)
 
     @property
@@ -63,5 +68,5 @@ class PackFaces:
         if self._analyser is None:
             engine = open_engine(self._folder, smallest_face_px=self._smallest_face_px, threads=self._threads)
             limits = QualityLimits(min_face_px=float(self._smallest_face_px))
-            self._analyser = FaceAnalyser(engine.detector, engine.embedder, limits)
+            self._analyser = FaceAnalyser(engine, limits)
         return self._analyser

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from recognition.adapters.chips_opencv import cut_chip
+from recognition.adapters.enrolment_views import enrolment_vector
 from recognition.adapters.litert_embedder import LiteRtEmbedder
-from recognition.adapters.mtcnn_litert import MtcnnDetector
+from recognition.adapters.mtcnn_litert import MtcnnDetector, MtcnnThresholds
 from recognition.adapters.pack_files import Pack, read_pack
-from recognition.adapters.yunet_opencv import YunetDetector
+from recognition.adapters.yunet_opencv import YUNET_SCORE, YunetDetector
 from recognition.core.errors import PictureRefused
 from recognition.core.face import Box, Face, Image, Vector
 from recognition.core.ports import FaceDetector, FaceEmbedder
@@ -46,30 +47,35 @@ def open_engine(
     threads: int = 2,
     variant: str = "f32",
     detector: DetectorKind = "mtcnn",
+    lowest_confidence: float | None = None,
 ) -> Engine:
     """Verify the pack in `pack_folder` and open it: the one way both programs come to their models.
 
-    `smallest_face_px` is the width of the smallest face worth finding; `threads` are LiteRT's. A program that calls
+    `smallest_face_px` is the width of the smallest face to find, `lowest_confidence` that of the least certain one
+    (None: the detector's own choice, right for pictures that stand alone); `threads` are LiteRT's. A program that calls
     this must have set OPENBLAS_NUM_THREADS=1 before numpy was first imported: otherwise BLAS and LiteRT fight for the
     same cores, and a frame takes half as long again. Nothing can be set from here: by now numpy is loaded.
 
     Raises PackMissing, PackAltered or PackInvalid.
     """
-    pack = read_pack(pack_folder)
+    pack = read_pack(pack_folder, variant)
     faces: FaceDetector
     if detector == "mtcnn":
-        faces = MtcnnDetector(pack, smallest_face_px, threads)
+        thresholds = MtcnnThresholds() if lowest_confidence is None else MtcnnThresholds(place=lowest_confidence)
+        faces = MtcnnDetector(pack, smallest_face_px, threads, thresholds)
     else:
-        faces = YunetDetector(pack.detector_file("yunet", "detect"), smallest_face_px)
+        score = YUNET_SCORE if lowest_confidence is None else lowest_confidence
+        faces = YunetDetector(pack.detector_file("yunet", "detect"), smallest_face_px, score)
     return Engine(pack, faces, LiteRtEmbedder(pack, variant, threads, detector))
 
 
 class FaceAnalyser:
     """Turns enrolment photographs into vectors. One instance belongs to one thread."""
 
-    def __init__(self, detector: FaceDetector, embedder: FaceEmbedder, limits: QualityLimits | None = None) -> None:
-        self._detector = detector
-        self._embedder = embedder
+    def __init__(self, engine: Engine, limits: QualityLimits | None = None) -> None:
+        self._detector = engine.detector
+        self._embedder = engine.embedder
+        self._views = engine.pack.views
         self._limits = limits or QualityLimits()
 
     def one_good_face(self, image: Image) -> EnrolledFace:
@@ -88,7 +94,7 @@ class FaceAnalyser:
         refusals = judge(quality, self._limits)
         if refusals:
             raise PictureRefused(refusals[0].reason, "; ".join(describe(refusal) for refusal in refusals))
-        return EnrolledFace(self._embedder.embed([chip])[0], quality, face.box)
+        return EnrolledFace(enrolment_vector(image, face, self._embedder, self._views), quality, face.box)
 
     def _only_face(self, faces: list[Face]) -> Face:
         if not faces:

@@ -10,7 +10,8 @@ from recognition.adapters.pack_files import Pack
 from recognition.core.errors import PackInvalid
 from recognition.core.face import ChipGeometry, Image
 
-BATCH_SIZES = (1, 2, 4, 8)
+BATCH_SIZES = (1, 4)
+"""Few, since each holds its own copy of the weights. Larger ones gain nothing: four faces keep two threads busy."""
 
 
 class LiteRtEmbedder:
@@ -23,7 +24,6 @@ class LiteRtEmbedder:
         """
         self._pack = pack
         self._geometry = pack.geometry(detector)
-        self._mirror = pack.manifest.embedder.mirror
         self._model = LitertModel(pack.embedder_file(variant), threads=threads, most_shapes=len(BATCH_SIZES))
         size_px = self._geometry.size_px
         if self._model.input_shape[1:] != (size_px, size_px, 3):
@@ -45,15 +45,11 @@ class LiteRtEmbedder:
         return self._geometry
 
     def embed(self, chips: Sequence[Image]) -> NDArray[np.float32]:
-        """See FaceEmbedder. With `mirror` in the manifest a vector is the mean of the chip's and its mirror image's."""
+        """See FaceEmbedder."""
         check_chips(chips, self._geometry.size_px)
         if not chips:
             return np.zeros((0, self.dimensions), dtype=np.float32)
-        stacked = np.stack(chips).astype(np.float32)
-        if not self._mirror:
-            return to_unit(self._run(stacked))
-        both = to_unit(self._run(np.concatenate([stacked, stacked[:, :, ::-1]])))
-        return to_unit(both[: len(chips)] + both[len(chips) :])
+        return to_unit(self._run(np.stack(chips).astype(np.float32)))
 
     def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = np.empty((len(inputs), self.dimensions), dtype=np.float32)

@@ -8,14 +8,25 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recognition.core.calibration import ScoreStatistics, StrangerScores
+from recognition.core.calibration import (
+    GenuineScores,
+    OperatingPoint,
+    OperatingPoints,
+    ScoreStatistics,
+    StrangerScores,
+    operating_points,
+)
 from recognition.core.errors import PackAltered, PackInvalid, PackMissing
-from recognition.core.face import LANDMARKS, ChipGeometry
+from recognition.core.face import LANDMARKS, ChipGeometry, View
 
 FORMAT: Literal[1] = 1
 MANIFEST_NAME = "manifest.json"
 LARGEST_MANIFEST_BYTES = 256 * 1024
 LARGEST_MODEL_BYTES = 512 * 1024 * 1024
+HIGHEST_FLOOR = 0.95
+"""Cosine from which two moments are surely one person, when nothing at all is known of an embedder."""
+UNREACHABLE = OperatingPoint(threshold=1.0, margin=2.0)
+"""A lead of 2 would need a score of 1 for one student and of -1 for every other."""
 
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -37,6 +48,15 @@ class PackFile(_Part):
     licence: Text
 
 
+class ViewPart(_Part):
+    """See `recognition.core.face.View`."""
+
+    zoom: Annotated[float, Field(ge=0.5, le=2)]
+    right_px: Annotated[float, Field(ge=-100, le=100)]
+    down_px: Annotated[float, Field(ge=-100, le=100)]
+    mirrored: bool
+
+
 class EmbedderPart(_Part):
     """The embedder: its compiled variants by precision, and what goes in and comes out."""
 
@@ -45,8 +65,9 @@ class EmbedderPart(_Part):
     chip_px: Annotated[int, Field(ge=16, le=1024)]
     weights_sha256: Sha256
     """Of the weights it was compiled from, not of the compiled files: two builds of one model stay comparable."""
-    mirror: bool
-    """Whether a vector is the mean of a chip and its mirror image; the statistics below were measured that way."""
+    views: Annotated[list[ViewPart], Field(min_length=1, max_length=32)]
+    """How an enrolment picture is looked at; its vector is the mean. A probe is looked at once, as it is: the
+    statistics below were measured that way, and it costs a unit a tenth."""
     metric: Literal["cosine"]
     landmarks: Annotated[dict[Word, list[tuple[Coordinate, Coordinate]]], Field(min_length=1, max_length=8)]
     """Where each kind of detector's five landmarks lie in the chip, in pixels."""
@@ -64,12 +85,52 @@ class StrangerScoresPart(_Part):
     margin: float
 
 
+class GenuineScoresPart(_Part):
+    """See `recognition.core.calibration.GenuineScores`."""
+
+    samples: int
+    comparisons: int
+    mean: float
+    deviation: float
+
+
 class StatisticsPart(_Part):
     """See `recognition.core.calibration.ScoreStatistics`."""
 
     strangers: Annotated[list[StrangerScoresPart], Field(min_length=1, max_length=20)]
     same_person_floor: Annotated[float, Field(ge=-1, le=1)]
     measured_on: Text
+    genuine: Annotated[list[GenuineScoresPart], Field(max_length=20)] = []
+
+
+class PublishedPart(_Part):
+    """What others publish about an embedder of which no statistics were measured: good for warnings, for no record."""
+
+    same_person_cosine: Annotated[float, Field(ge=-1, le=1)]
+    origin: Text
+
+
+class ReferencePart(_Part):
+    """The vectors that the reference itself gives for the faces which `recognition.build` carries, in a file."""
+
+    file: FileName
+    made_by: Text
+
+
+class LivenessNetworkPart(_Part):
+    """One network that tells a face from a picture of one: which file, how wide it looks, which class is a face."""
+
+    file: FileName
+    crop_scale: Annotated[float, Field(ge=1, le=10)]
+    """Side of the square it looks at, in widths of the face's box."""
+    input_px: Annotated[int, Field(ge=16, le=1024)]
+    live_class: Annotated[int, Field(ge=0, le=100)]
+
+
+class LivenessPart(_Part):
+    """The optional liveness networks; their answers are averaged."""
+
+    networks: Annotated[list[LivenessNetworkPart], Field(min_length=1, max_length=4)]
 
 
 class Manifest(_Part):
@@ -83,11 +144,20 @@ class Manifest(_Part):
     detectors: Annotated[dict[Word, dict[Word, FileName]], Field(max_length=8)]
     """By kind of detector ("mtcnn", "yunet"), its files by role."""
     embedder: EmbedderPart
-    statistics: StatisticsPart
+    statistics: StatisticsPart | None
+    """None: nothing was measured with these weights, and nobody is recognised before the school has calibrated."""
+    published: PublishedPart | None = None
     inputs: Annotated[dict[Text, Sha256], Field(max_length=32)]
     """SHA-256 of what the pack was built from: the same inputs need no second build."""
     parity: Annotated[dict[Word, float], Field(max_length=32)]
-    """Measured when the pack was built, by variant: the lowest cosine between the compiled model and its reference."""
+    """Measured when the pack was built: by variant, the lowest cosine to the reference's own vectors of real faces;
+    by network of a detector, 1 minus the largest difference from the uncompiled network."""
+    reference: ReferencePart | None = None
+    liveness: LivenessPart | None = None
+    compiler: Text = ""
+    """What compiled it. Another version may give other bytes of the same networks."""
+    remarks: Annotated[list[Text], Field(max_length=20)] = []
+    """What whoever installs the pack should know, in sentences."""
 
 
 class Pack:
@@ -109,9 +179,34 @@ class Pack:
         return self.manifest.embedder.dimensions
 
     @property
+    def views(self) -> tuple[View, ...]:
+        """How an enrolment picture is looked at."""
+        return tuple(View(**view.model_dump()) for view in self.manifest.embedder.views)
+
+    @property
     def same_person_floor(self) -> float:
-        """See `ScoreStatistics.same_person_floor`."""
-        return self.statistics.same_person_floor
+        """See `ScoreStatistics.same_person_floor`.
+
+        Of a pack without statistics the published cosine: too high for some people, which loses sightings and
+        confirms none.
+        """
+        if self.statistics is not None:
+            return self.statistics.same_person_floor
+        return self.manifest.published.same_person_cosine if self.manifest.published else HIGHEST_FLOOR
+
+    def operating_points(self, gallery_size: int, fpir: float) -> OperatingPoints:
+        """Return the points derived from the pack's statistics; without statistics points that nothing reaches.
+
+        Raises ValueError as `recognition.core.calibration.operating_points` does.
+        """
+        if self.statistics is not None:
+            return operating_points(self.statistics, gallery_size, fpir)
+        return OperatingPoints(max(1, gallery_size), fpir, ((1, UNREACHABLE),))
+
+    def liveness_networks(self) -> tuple[tuple[Path, LivenessNetworkPart], ...]:
+        """Return the files of the liveness networks with what each needs to know; empty for a pack without."""
+        networks = self.manifest.liveness.networks if self.manifest.liveness else []
+        return tuple((self.folder / network.file, network) for network in networks)
 
     def geometry(self, detector: str) -> ChipGeometry:
         """Return the chip layout for a kind of detector; PackInvalid when the pack does not know it."""
@@ -141,15 +236,26 @@ class Pack:
         return self.folder / name
 
 
-def read_pack(folder: Path) -> Pack:
+def read_pack(folder: Path, variant: str | None = None) -> Pack:
     """Read and verify the pack in `folder`, every file of it.
+
+    With a `variant` the files of the embedder's other variants are left out, for a program that opens only that one:
+    on a small computer their checksums take longer than everything else at its start.
 
     Raises PackMissing, PackAltered or PackInvalid; the message names the file and the checksum.
     """
     manifest = _read_manifest(folder / MANIFEST_NAME)
+    variants = manifest.embedder.variants
+    unused = set(variants.values()) - {variants[variant]} if variant in variants else set()
     for name, file in sorted(manifest.files.items()):
-        _verify(folder / name, file)
+        if name not in unused:
+            _verify(folder / name, file)
     return Pack(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read only the manifest of the pack in `folder`. Raises PackMissing or PackInvalid."""
+    return _read_manifest(folder / MANIFEST_NAME)
 
 
 def embedder_pack_id(name: str, embedder: EmbedderPart) -> str:
@@ -200,6 +306,10 @@ def _check_references(manifest: Manifest) -> None:
     """Raise ValueError when the manifest contradicts itself."""
     used = set(manifest.embedder.variants.values())
     used.update(name for parts in manifest.detectors.values() for name in parts.values())
+    if manifest.reference:
+        used.add(manifest.reference.file)
+    if manifest.liveness:
+        used.update(network.file for network in manifest.liveness.networks)
     unlisted = used - set(manifest.files)
     if unlisted:
         raise ValueError(f"it uses {', '.join(sorted(unlisted))} without a checksum")
@@ -226,10 +336,15 @@ def _verify(path: Path, expected: PackFile) -> None:
         )
 
 
-def _statistics(manifest: Manifest) -> ScoreStatistics:
+def _statistics(manifest: Manifest) -> ScoreStatistics | None:
     part = manifest.statistics
+    if part is None:
+        return None
     strangers = tuple(StrangerScores(**row.model_dump()) for row in part.strangers)
-    return ScoreStatistics(strangers, part.same_person_floor, part.measured_on)
+    genuine = tuple(GenuineScores(**row.model_dump()) for row in part.genuine)
+    return ScoreStatistics(strangers, part.same_person_floor, part.measured_on, genuine)
 
 
-_BUILD_HINT = "copy the pack again, or build it with `python -m recognition.build dlib FOLDER`"
+_BUILD_HINT = (
+    "copy the pack again, or build it: `rollcall-hub pack build`, or `python -m recognition.build dlib FOLDER`"
+)

@@ -1,213 +1,281 @@
-"""Builds the model pack `dlib` from weights that PyPI packages carry: no download, one run of TensorFlow."""
+"""Builds a model pack: `dlib` from weights that PyPI packages carry, `facenet` and `facenet512` from DeepFace's."""
 
-import hashlib
-import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognition.adapters.litert_embedder import to_unit
-from recognition.adapters.litert_models import LitertModel
 from recognition.adapters.pack_files import (
     FORMAT,
     MANIFEST_NAME,
-    EmbedderPart,
     Manifest,
     Pack,
-    PackFile,
-    StatisticsPart,
+    PublishedPart,
+    ReferencePart,
     embedder_pack_id,
     read_pack,
+    sha256_of,
 )
-from recognition.build import dlib_network, mtcnn_network
+from recognition.build import dlib_network, facenet_network
 from recognition.build.dlib_weights import RESNET_29, read_dlib_network
-from recognition.build.litert_convert import Precision, to_litert
-from recognition.build.pinned_inputs import DLIB_NETWORK, MTCNN_NETWORKS, PinnedInput, read_input
+from recognition.build.downloads import OnBytes
+from recognition.build.facenet_weights import CHIP_PX, FACENETS, LICENCE, FacenetModel, find_weights
+from recognition.build.litert_convert import forget_names
+from recognition.build.pack_compile import PackedFile, Progress, compile_embedder, compile_mtcnn, described, packed
+from recognition.build.pack_extras import YUNET_FILE, Extra, add_liveness, add_yunet, liveness_inputs, yunet_checksum
+from recognition.build.pack_folder import check_destination, replacing, write_file
+from recognition.build.pack_parity import LOWEST_COSINE, dlib_agreement
+from recognition.build.pack_plan import EmbedderSource, PackPlan, statistics_part
+from recognition.build.pinned_inputs import DLIB_NETWORK, MTCNN_NETWORKS, read_input
+from recognition.build.reference_faces import dlib_reference, reference_json
 from recognition.build.score_statistics import DLIB
-from recognition.core.errors import PackError, PackInvalid
+from recognition.core.errors import PackError, PackMissing
 
-Progress = Callable[[str], None]
+NAMES = ("dlib", *FACENETS)
+"""The packs that can be built."""
+REFERENCE_FILE = "reference.json"
+DOWNLOADS = ".weights"
+"""Beside the packs: what was downloaded is needed again when a pack has to be built anew."""
 
-NAME = "dlib"
-VARIANTS: tuple[Precision, ...] = ("f32", "int8")
-LOWEST_COSINE = {"f32": 0.999, "int8": 0.99}
-LARGEST_DIFFERENCE = 1e-3
-"""Between a compiled detector network and its reference; their outputs are shares and probabilities."""
-
-LANDMARKS = {
-    # Mean places of each detector's points in the chips dlib itself cuts (150 px, padding 0.25), measured on LFW.
-    "mtcnn": [(47.73, 45.82), (100.95, 45.66), (73.82, 77.51), (51.39, 104.80), (97.42, 104.89)],
-    "yunet": [(47.67, 44.86), (101.35, 44.44), (74.63, 77.16), (51.81, 102.73), (97.73, 102.73)],
-}
+NOT_MEASURED = (
+    "No score statistics were measured with these weights: students can be enrolled, but nobody is recognised before "
+    "rollcall-hub calibrate has measured the school's own."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Built:
-    """A compiled file and how close it came to its reference."""
+class BuildOptions:
+    """What an operator adds to a build.
 
-    name: str
-    source: PinnedInput
-    content: bytes
-    parity: float
-
-
-def build_dlib_pack(destination: Path, *, progress: Progress) -> Pack:
-    """Build the pack in `destination`, replacing an older pack there in one step; return it, verified.
-
-    Raises PackMissing or PackAltered for an input, PackInvalid when a compiled model does not agree with its
-    reference or `destination` holds something that is not a pack, OSError when the disk refuses.
+    `weights` is a folder to take weights from, and then nothing is downloaded; `vouched` holds checksums that the
+    operator answers for, of whichever file; `yunet` is a file, `liveness` a folder of weights.
     """
-    _check_destination(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling, so that the last step is a rename on the same disk: a pack is there entirely or not at all.
-    working = Path(tempfile.mkdtemp(prefix=f".{destination.name}-building-", dir=destination.parent))
-    try:
-        embedders = _embedders(working, progress)
-        detectors = _detectors(working, progress)
-        manifest = _manifest(embedders, detectors)
-        (working / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        working.chmod(0o755)
+
+    weights: Path | None = None
+    vouched: frozenset[str] = frozenset()
+    yunet: Path | None = None
+    liveness: Path | None = None
+
+
+def build_pack(
+    name: str,
+    destination: Path,
+    options: BuildOptions | None = None,
+    *,
+    progress: Progress,
+    on_bytes: OnBytes = lambda _done, _total: None,
+) -> Pack:
+    """Build the pack `name` in `destination`, replacing an older pack there in one step; return it, verified.
+
+    Raises PackMissing, PackAltered or DownloadFailed for an input, PackInvalid when a compiled model does not agree
+    with its reference or `destination` holds something that is not a pack, BuildStopped when the disk refuses or
+    another program builds there, ValueError for a name that is not in NAMES.
+    """
+    options = options or BuildOptions()
+    check_destination(destination)
+    _require_compiler()
+    # TensorFlow's C++ part prints pages about processors; it reads this once, when it is imported.
+    os.putenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with replacing(destination) as working:
+        # The operator's own files first: a wrong one should not wait for a download and a minute of compiling.
+        extras = _extras(working, options, progress)
+        source = _source(name, destination.absolute().parent / DOWNLOADS, options, progress, on_bytes)
+        embedders = compile_embedder(source, working, LOWEST_COSINE, progress)
+        detectors = compile_mtcnn(working, progress)
+        reference = packed(
+            working / REFERENCE_FILE,
+            reference_json(source.reference),
+            f"{source.reference.made_by}, of the faces in recognition/build/data",
+            "Apache-2.0 (Rollcall)",
+        )
+        manifest = _manifest(source, embedders, detectors, extras, reference)
+        write_file(working / MANIFEST_NAME, (manifest.model_dump_json(indent=2) + "\n").encode())
         read_pack(working)
-        _replace(destination, working)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
     progress(f"pack {manifest.pack_id} is in {destination}")
     return read_pack(destination)
 
 
-def up_to_date(destination: Path) -> bool:
-    """Say whether `destination` holds a whole pack that a build from the installed inputs would only repeat."""
+def _require_compiler() -> None:
+    """Raise PackMissing, before anything is downloaded, where nothing could be compiled."""
+    if find_spec("tensorflow") is None:
+        raise PackMissing(
+            "TensorFlow, which compiles packs, is not installed",
+            hint="install the `models` extra, or build the pack on another computer and import it: "
+            "rollcall-hub pack import",
+        )
+
+
+def build_dlib_pack(destination: Path, *, progress: Progress) -> Pack:
+    """Build the pack that needs nothing but PyPI packages; see `build_pack`."""
+    return build_pack("dlib", destination, progress=progress)
+
+
+def up_to_date(destination: Path, name: str = "dlib", options: BuildOptions | None = None) -> bool:
+    """Say whether `destination` holds a whole pack that has everything a build from the same inputs would give.
+
+    Optional parts that it has beyond that do not count against it. Raises PackMissing for a YuNet file that is not
+    there, ValueError for a name that is not in NAMES.
+    """
+    options = options or BuildOptions()
     try:
         manifest = read_pack(destination).manifest
     except PackError:
         return False
+    plan = _plan_for(name, manifest.embedder.weights_sha256, options)
+    if plan is None:
+        return False
+    wanted = set(plan.inputs)
+    if options.yunet is not None:
+        wanted |= {(origin, checksum) for origin, checksum in manifest.inputs.items() if "yunet" in origin}
+        if yunet_checksum(options.yunet) not in {checksum for _, checksum in wanted}:
+            return False
+    if options.liveness is not None:
+        wanted |= set(liveness_inputs().items())
     return (
-        manifest.inputs == _inputs()
-        and manifest.statistics == _statistics()
-        and manifest.embedder == _embedder_part(manifest.embedder.variants)
-        and set(manifest.embedder.variants) == set(VARIANTS)
+        wanted <= set(manifest.inputs.items())
+        and (manifest.name, manifest.description) == (plan.name, plan.description)
+        and (manifest.published, tuple(manifest.remarks)) == (plan.published, plan.remarks)
+        and manifest.statistics == plan.statistics
+        and manifest.embedder == plan.embedder_part()
+        and _has_the_reference(manifest)
     )
 
 
-def _embedders(folder: Path, progress: Progress) -> dict[str, _Built]:
+def _plan_for(name: str, weights_sha256: str, options: BuildOptions) -> PackPlan | None:
+    """Return the plan for a pack of these weights; None when a build would not take them."""
+    if name == "dlib":
+        return _dlib_plan()
+    model = _facenet(name)
+    return _facenet_plan(model, weights_sha256) if weights_sha256 in {model.sha256, *options.vouched} else None
+
+
+def _has_the_reference(manifest: Manifest) -> bool:
+    if manifest.reference is None:
+        return False
+    if manifest.name != "dlib":
+        return True
+    current = described(REFERENCE_FILE, reference_json(dlib_reference()), "", "").entry.sha256
+    return manifest.files[manifest.reference.file].sha256 == current
+
+
+def _source(name: str, downloads: Path, options: BuildOptions, progress: Progress, on_bytes: OnBytes) -> EmbedderSource:
+    if name == "dlib":
+        return _dlib_source(progress)
+    model = _facenet(name)
+    progress(f"looking for {model.file}")
+    weights = find_weights(model, options.weights, downloads, options.vouched, on_bytes)
+    progress("starting TensorFlow")
+    forget_names()
+    network = facenet_network.deepface_network(model, weights)
+    progress("asking DeepFace for its own vectors")
+    reference = facenet_network.deepface_reference(model, network)
+    plan = _facenet_plan(model, sha256_of(weights))
+    return EmbedderSource(plan, facenet_network.keras_network(network), reference)
+
+
+def _dlib_source(progress: Progress) -> EmbedderSource:
     progress(f"reading {DLIB_NETWORK.origin}")
     network = read_dlib_network(read_input(DLIB_NETWORK))
+    reference = dlib_reference()
+    progress("comparing the recorded reference with dlib itself")
+    if dlib_agreement(reference) is None:
+        progress("dlib is not installed here; its recorded vectors are the reference")
     progress("starting TensorFlow")
-    model = dlib_network.keras_network(network)
-    chips = _pictures(6, RESNET_29.size_px)
-    reference = to_unit(np.asarray(model(chips, training=False)))
-    built: dict[str, _Built] = {}
-    for variant in VARIANTS:
-        progress(f"compiling the embedder, {variant}")
-        name = f"embedder-{variant}.tflite"
-        content = to_litert(model, (None, RESNET_29.size_px, RESNET_29.size_px, 3), variant)
-        (vectors,) = _run(folder / name, content, chips)
-        parity = float((to_unit(vectors) * reference).sum(axis=1).min())
-        if not parity >= LOWEST_COSINE[variant]:
-            raise PackInvalid(f"the compiled embedder {variant} agrees with its reference only to {parity:.6f}")
-        built[variant] = _Built(name, DLIB_NETWORK, content, parity)
-    return built
+    forget_names()
+    return EmbedderSource(_dlib_plan(), dlib_network.keras_network(network), reference)
 
 
-def _detectors(folder: Path, progress: Progress) -> dict[str, _Built]:
-    built = {}
-    for role, shape in mtcnn_network.INPUT_SHAPES.items():
-        progress(f"compiling the detector, {role}")
-        model = mtcnn_network.keras_network(role)
-        name = f"mtcnn-{role}.tflite"
-        content = to_litert(model, shape)
-        pictures = ((_pictures(1 if shape[0] else 4, shape[1] or 96) - 127.5) / 128).astype(np.float32)
-        outputs = _run(folder / name, content, pictures)
-        reference = sorted((np.asarray(output) for output in model(pictures)), key=lambda output: output.shape[-1])
-        pairs = zip(outputs, reference, strict=True)
-        difference = max(float(np.abs(output - wanted).max()) for output, wanted in pairs)
-        if not difference <= LARGEST_DIFFERENCE:
-            raise PackInvalid(f"the compiled detector network {role} differs from its reference by {difference:.6f}")
-        built[role] = _Built(name, MTCNN_NETWORKS[role], content, 1.0 - difference)
-    return built
-
-
-def _run(path: Path, content: bytes, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    path.write_bytes(content)
-    return LitertModel(path, threads=1, most_shapes=1).run(inputs)
-
-
-def _pictures(count: int, size_px: int) -> NDArray[np.float32]:
-    """Return pictures that are the same on every machine: smooth shapes, for noise alone looks like no face at all."""
-    rows, columns = np.mgrid[0:size_px, 0:size_px].astype(np.float32) / size_px
-    pictures = np.empty((count, size_px, size_px, 3), dtype=np.float32)
-    for index in range(count):
-        for channel in range(3):
-            waves = np.sin(rows * (3 + 2 * index + channel)) + np.cos(columns * (5 + index + 2 * channel))
-            pictures[index, :, :, channel] = 127.5 + 60 * waves
-    return np.clip(pictures, 0, 255).round().astype(np.float32)
-
-
-def _manifest(embedders: dict[str, _Built], detectors: dict[str, _Built]) -> Manifest:
-    everything = [*embedders.values(), *detectors.values()]
-    embedder = _embedder_part({variant: built.name for variant, built in embedders.items()})
-    parity = {f"embedder-{variant}": built.parity for variant, built in embedders.items()}
-    parity.update({f"mtcnn-{role}": built.parity for role, built in detectors.items()})
-    return Manifest(
-        format=FORMAT,
-        pack_id=embedder_pack_id(NAME, embedder),
-        name=NAME,
+def _dlib_plan() -> PackPlan:
+    return PackPlan(
+        name="dlib",
         description="dlib's face recognition network (2017) with MTCNN, compiled to LiteRT.",
-        files={built.name: _pack_file(built) for built in everything},
-        detectors={"mtcnn": {role: built.name for role, built in detectors.items()}},
-        embedder=embedder,
-        statistics=_statistics(),
-        inputs=_inputs(),
-        parity=parity,
-    )
-
-
-def _embedder_part(variants: dict[str, str]) -> EmbedderPart:
-    return EmbedderPart(
-        variants=variants,
+        origin=DLIB_NETWORK.origin,
+        licence=DLIB_NETWORK.licence,
+        weights_sha256=DLIB_NETWORK.sha256,
         dimensions=RESNET_29.dimensions,
         chip_px=RESNET_29.size_px,
-        weights_sha256=DLIB_NETWORK.sha256,
-        mirror=True,
-        metric="cosine",
-        landmarks=LANDMARKS,
+        inputs=((DLIB_NETWORK.origin, DLIB_NETWORK.sha256), *_mtcnn_inputs()),
+        statistics=statistics_part(DLIB),
     )
 
 
-def _statistics() -> StatisticsPart:
-    return StatisticsPart.model_validate({**asdict(DLIB), "strangers": [asdict(row) for row in DLIB.strangers]})
-
-
-def _inputs() -> dict[str, str]:
-    return {source.origin: source.sha256 for source in (DLIB_NETWORK, *MTCNN_NETWORKS.values())}
-
-
-def _pack_file(built: _Built) -> PackFile:
-    return PackFile(
-        sha256=hashlib.sha256(built.content).hexdigest(),
-        size_bytes=len(built.content),
-        origin=f"compiled from {built.source.origin}",
-        licence=built.source.licence,
+def _facenet_plan(model: FacenetModel, weights_sha256: str) -> PackPlan:
+    remarks = [NOT_MEASURED]
+    if weights_sha256 != model.sha256:
+        remarks.append(
+            f"The weights have the SHA-256 that the operator answered for, {weights_sha256}; it is not the one known "
+            f"for {model.file}, {model.sha256}."
+        )
+    return PackPlan(
+        name=model.name,
+        description=f"DeepFace's {model.deepface_name} (Inception-ResNet v1) with MTCNN, compiled to LiteRT.",
+        origin=model.origin,
+        licence=LICENCE,
+        weights_sha256=weights_sha256,
+        dimensions=model.dimensions,
+        chip_px=CHIP_PX,
+        inputs=((model.origin, weights_sha256), *_mtcnn_inputs()),
+        statistics=None,
+        published=PublishedPart(
+            same_person_cosine=model.same_person_cosine,
+            origin=f"DeepFace 0.0.101's threshold for {model.deepface_name}, cosine distance "
+            f"{1 - model.same_person_cosine:.2f}, on faces cut otherwise; not measured here",
+        ),
+        remarks=tuple(remarks),
     )
 
 
-def _check_destination(destination: Path) -> None:
-    """Raise PackInvalid before the long work when there is something at `destination` that is not ours to replace."""
-    is_pack = (destination / MANIFEST_NAME).is_file()
-    is_empty = destination.is_dir() and not any(destination.iterdir())
-    if destination.exists() and not is_pack and not is_empty:
-        raise PackInvalid(f"{destination} exists and is not a model pack", hint="name another folder")
+def _facenet(name: str) -> FacenetModel:
+    if name not in FACENETS:
+        raise ValueError(f"there is no pack {name}; there are {', '.join(NAMES)}")
+    return FACENETS[name]
 
 
-def _replace(destination: Path, working: Path) -> None:
-    if not destination.exists():
-        working.rename(destination)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))
-    destination.rename(old / destination.name)
-    working.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
+def _mtcnn_inputs() -> tuple[tuple[str, str], ...]:
+    return tuple((source.origin, source.sha256) for source in MTCNN_NETWORKS.values())
+
+
+def _extras(folder: Path, options: BuildOptions, progress: Progress) -> list[Extra]:
+    extras = []
+    if options.yunet is not None:
+        extras.append(add_yunet(options.yunet, folder, options.vouched, progress))
+    if options.liveness is not None:
+        extras.append(add_liveness(options.liveness, folder, progress))
+    return extras
+
+
+def _manifest(
+    source: EmbedderSource,
+    embedders: dict[str, PackedFile],
+    detectors: dict[str, PackedFile],
+    extras: list[Extra],
+    reference: PackedFile,
+) -> Manifest:
+    plan = source.plan
+    added = [file for extra in extras for file in extra.files]
+    everything = [*embedders.values(), *detectors.values(), *added, reference]
+    embedder = plan.embedder_part()
+    kinds = {"mtcnn": {role: built.name for role, built in detectors.items()}}
+    if YUNET_FILE in {file.name for file in added}:
+        kinds["yunet"] = {"detect": YUNET_FILE}
+    inputs = dict(plan.inputs)
+    for extra in extras:
+        inputs.update(extra.inputs)
+    return Manifest(
+        format=FORMAT,
+        pack_id=embedder_pack_id(plan.name, embedder),
+        name=plan.name,
+        description=plan.description,
+        files={file.name: file.entry for file in everything},
+        detectors=kinds,
+        embedder=embedder,
+        statistics=plan.statistics,
+        published=plan.published,
+        inputs=inputs,
+        parity={file.name.partition(".")[0]: file.parity for file in everything if file.parity is not None},
+        reference=ReferencePart(file=reference.name, made_by=source.reference.made_by),
+        liveness=next((extra.liveness for extra in extras if extra.liveness), None),
+        compiler=f"TensorFlow {version('tensorflow')}, Keras {version('keras')}",
+        remarks=list(plan.remarks),
+    )

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from recognition.adapters.litert_embedder import check_chips, to_unit
 from recognition.adapters.pack_files import sha256_of
-from recognition.build.build_pack import LANDMARKS
-from recognition.build.dlib_weights import RESNET_29
+from recognition.build.chip_layouts import chip_geometry
+from recognition.build.facenet_weights import FACENETS, deepface_home
 from recognition.build.pinned_inputs import DLIB_NETWORK
 from recognition.core.errors import PackAltered, PackInvalid, PackMissing
 from recognition.core.face import ChipGeometry, Image
@@ -38,12 +38,11 @@ WEIGHTS = {
         f"https://dlib.net/files/{DLIB_NETWORK.name}.bz2 (unpacked; also in the PyPI package face_recognition_models)",
         DLIB_NETWORK.sha256,
     ),
-    "Facenet": WeightsFile("facenet_weights.h5", f"{_RELEASES}/facenet_weights.h5"),
-    "Facenet512": WeightsFile("facenet512_weights.h5", f"{_RELEASES}/facenet512_weights.h5"),
+    **{model.deepface_name: WeightsFile(model.file, model.url, model.sha256) for model in FACENETS.values()},
     "OpenFace": WeightsFile("openface_weights.h5", f"{_RELEASES}/openface_weights.h5"),
     "VGG-Face": WeightsFile("vgg_face_weights.h5", f"{_RELEASES}/vgg_face_weights.h5"),
 }
-"""The models that can be the reference. DeepFace publishes no checksums: a hub that has its own passes it."""
+"""The models that can be the reference. DeepFace publishes no checksums: a hub that has another one passes it."""
 
 
 class DeepFaceEmbedder:
@@ -60,15 +59,13 @@ class DeepFaceEmbedder:
         if model_name not in WEIGHTS:
             raise ValueError(f"DeepFace model {model_name} is not known; known are {', '.join(sorted(WEIGHTS))}")
         weights = WEIGHTS[model_name]
-        # DeepFace's own rule for where its files are, not asked of DeepFace: importing that starts TensorFlow.
-        home = weights_home or Path(os.getenv("DEEPFACE_HOME", Path.home()))  # noqa: TID251 - DeepFace's own variable
+        home = weights_home or deepface_home()
         checksum = _verified(home / ".deepface" / "weights" / weights.name, weights, expected_sha256)
         self._model = _load(model_name, home, weights)
         self._pack_id = f"deepface-{model_name.lower()}-{checksum[:12]}"
         size_px = int(self._model.input_shape[0])
         # The layout of dlib's chips, scaled: close to the margin these models were trained with, and the same eyes.
-        scale = size_px / RESNET_29.size_px
-        self._geometry = ChipGeometry(size_px, np.array(LANDMARKS["mtcnn"], dtype=np.float32) * np.float32(scale))
+        self._geometry = chip_geometry("mtcnn", size_px)
 
     @property
     def pack_id(self) -> str:

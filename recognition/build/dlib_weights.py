@@ -32,6 +32,8 @@ class NetworkPlan:
     stem_channels: int
     blocks: tuple[BlockPlan, ...]
     dimensions: int
+    channel_means: tuple[float, float, float] = (122.782, 117.001, 104.298)
+    """Red, green, blue: dlib subtracts the same from every picture, so another number here is a damaged one."""
 
 
 RESNET_29 = NetworkPlan(
@@ -47,6 +49,10 @@ RESNET_29 = NetworkPlan(
     dimensions=128,
 )
 """dlib_face_recognition_resnet_model_v1: 29 layers with weights, 5.6 million parameters."""
+
+
+_MEANS_TOLERANCE = 1e-3
+"""The file holds them as float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +101,7 @@ def read_dlib_network(content: bytes, plan: NetworkPlan = RESNET_29) -> DlibNetw
     stream.expect(*_layer_versions(plan))
     stream.text("input_rgb_image_sized")
     channel_means = (stream.real(), stream.real(), stream.real())
-    if not all(0 <= mean <= 255 for mean in channel_means):
+    if not np.allclose(channel_means, plan.channel_means, rtol=0, atol=_MEANS_TOLERANCE):
         raise stream.invalid(f"channel means {channel_means}")
     stream.expect(plan.size_px, plan.size_px)
     stem = _read_stem(stream, plan.stem_channels)

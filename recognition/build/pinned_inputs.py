@@ -38,6 +38,16 @@ DLIB_NETWORK = PinnedInput(
 )
 
 
+DLIB_LANDMARKS = PinnedInput(
+    package="face_recognition_models",
+    distribution="face-recognition-models 0.3.0",
+    path="models/shape_predictor_5_face_landmarks.dat",
+    sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+    licence="CC0-1.0 (Davis King, github.com/davisking/dlib-models)",
+)
+"""Only for the reference: dlib's own five points, from which dlib cuts its own chips."""
+
+
 def _mtcnn(file: str, sha256: str) -> PinnedInput:
     return PinnedInput(
         package="mtcnn",
@@ -57,6 +67,15 @@ MTCNN_NETWORKS = {
 
 def read_input(source: PinnedInput) -> bytes:
     """Return the verified content. Raises PackMissing when it is not installed, PackAltered when it is another file."""
+    return _read(source)[1]
+
+
+def verified_path(source: PinnedInput) -> Path:
+    """Return where the file is, for a library that opens its files itself. Raises as `read_input` does."""
+    return _read(source)[0]
+
+
+def _read(source: PinnedInput) -> tuple[Path, bytes]:
     # Located, never imported: face_recognition_models needs pkg_resources to import, which Python 3.12 does not bring.
     spec = find_spec(source.package)
     folders = list(spec.submodule_search_locations or ()) if spec else []
@@ -71,4 +90,4 @@ def read_input(source: PinnedInput) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != source.sha256:
         raise PackAltered(f"{path} has SHA-256 {found}, expected {source.sha256}", hint=hint)
-    return content
+    return path, content

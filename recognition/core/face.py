@@ -73,3 +73,19 @@ class ChipGeometry:
 
     size_px: int
     landmarks: Points
+
+    def seen(self, view: "View") -> "ChipGeometry":
+        """Return the layout of the same face enlarged and moved as `view` says; mirroring is left to the pixels."""
+        middle = np.float32(self.size_px / 2)
+        moved = (self.landmarks - middle) * np.float32(view.zoom) + middle
+        return ChipGeometry(self.size_px, (moved + np.array([view.right_px, view.down_px])).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One of the ways an enrolment picture is looked at; the mean over them depends less on how it was cut."""
+
+    zoom: float = 1.0
+    right_px: float = 0.0
+    down_px: float = 0.0
+    mirrored: bool = False

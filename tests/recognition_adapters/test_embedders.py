@@ -48,12 +48,6 @@ def test_the_size_of_the_batch_changes_nothing(embedder: FaceEmbedder, chips: di
     assert ((embedder.embed(many) * alone).sum(axis=1) > 0.9999).all()
 
 
-def test_a_face_and_its_mirror_image_are_one_vector(embedder: FaceEmbedder, chips: dict[str, Image]) -> None:
-    chip = chips["biden"]
-    plain, mirrored = embedder.embed([chip]), embedder.embed([np.ascontiguousarray(chip[:, ::-1])])
-    assert float(np.abs(plain - mirrored).max()) < 1e-5
-
-
 def test_the_compact_variant_agrees_with_the_full_one(engine: Engine, chips: dict[str, Image]) -> None:
     full, compact = LiteRtEmbedder(engine.pack, "f32"), LiteRtEmbedder(engine.pack, "int8")
     many = list(chips.values())
@@ -87,6 +81,5 @@ def test_the_compiled_network_agrees_with_dlib_itself(engine: Engine, chips: dic
     network = dlib.face_recognition_model_v1(str(path))
     for chip in chips.values():
         rgb = np.ascontiguousarray(chip[:, :, ::-1])
-        both = np.array([network.compute_face_descriptor(side) for side in (rgb, np.ascontiguousarray(rgb[:, ::-1]))])
-        reference = to_unit(to_unit(both.astype(np.float32)).sum(axis=0, keepdims=True))
+        reference = to_unit(np.array([network.compute_face_descriptor(rgb)], dtype=np.float32))
         assert float(reference[0] @ engine.embedder.embed([chip])[0]) > 0.9999

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from recognition.adapters.litert_models import LitertModel
-from recognition.adapters.pack_files import LARGEST_MANIFEST_BYTES, EmbedderPart, embedder_pack_id, read_pack
+from recognition.adapters.pack_files import (
+    HIGHEST_FLOOR,
+    LARGEST_MANIFEST_BYTES,
+    EmbedderPart,
+    embedder_pack_id,
+    read_pack,
+)
+from recognition.core.calibration import operating_points
 from recognition.core.errors import PackAltered, PackError, PackInvalid, PackMissing
 
 MODEL = b"not really a model"
@@ -20,7 +27,7 @@ def embedder(**changes: Any) -> dict[str, Any]:
         "dimensions": 128,
         "chip_px": 150,
         "weights_sha256": "ab" * 32,
-        "mirror": True,
+        "views": [{"zoom": 1.0, "right_px": 0.0, "down_px": 0.0, "mirrored": False}],
         "metric": "cosine",
         "landmarks": {"mtcnn": [[1.0, 2.0]] * 5},
         **changes,
@@ -121,7 +128,12 @@ def test_a_manifest_that_cannot_be_understood_is_refused(tmp_path: Path, kind: s
 
 @pytest.mark.parametrize(
     "change",
-    [{"dimensions": 64}, {"chip_px": 160}, {"mirror": False}, {"weights_sha256": "cd" * 32}],
+    [
+        {"dimensions": 64},
+        {"chip_px": 160},
+        {"views": [{"zoom": 1.0, "right_px": 0.0, "down_px": 0.0, "mirrored": True}]},
+        {"weights_sha256": "cd" * 32},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_decides_a_vector_decides_the_pack_id(change: dict[str, Any]) -> None:
@@ -140,3 +152,74 @@ def test_a_model_that_the_runtime_refuses_is_invalid(tmp_path: Path) -> None:
 
 def test_every_pack_error_can_be_caught_as_one() -> None:
     assert {PackMissing, PackAltered, PackInvalid} == set(PackError.__subclasses__())
+
+
+LIVENESS = {"networks": [{"file": "live.tflite", "crop_scale": 2.7, "input_px": 80, "live_class": 1}]}
+
+
+def with_file(name: str, content: bytes = b"another model", **changes: Any) -> dict[str, Any]:
+    """A manifest that lists one file more."""
+    outline = manifest(**changes)
+    checksum = hashlib.sha256(content).hexdigest()
+    outline["files"][name] = {"sha256": checksum, "size_bytes": len(content), "origin": "the test", "licence": "MIT"}
+    return outline
+
+
+def test_a_pack_without_liveness_has_no_networks(tmp_path: Path) -> None:
+    assert read_pack(a_pack(tmp_path / "p", manifest())).liveness_networks() == ()
+
+
+def test_liveness_networks_are_given_with_their_files(tmp_path: Path) -> None:
+    folder = a_pack(tmp_path / "p", with_file("live.tflite", liveness=LIVENESS))
+    (folder / "live.tflite").write_bytes(b"another model")
+    ((path, network),) = read_pack(folder).liveness_networks()
+    assert path == folder / "live.tflite"
+    assert (network.crop_scale, network.input_px, network.live_class) == (2.7, 80, 1)
+
+
+def test_liveness_changes_no_pack_id() -> None:
+    """Templates stay valid when a school adds it."""
+    assert with_file("live.tflite", liveness=LIVENESS)["pack_id"] == manifest()["pack_id"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"liveness": LIVENESS},
+        {"liveness": {"networks": []}},
+        {"liveness": {"networks": LIVENESS["networks"] * 5}},
+        {"liveness": {"networks": [{**LIVENESS["networks"][0], "file": "../x"}]}},
+        {"reference": {"file": "unlisted.json", "made_by": "somebody"}},
+        {"published": {"same_person_cosine": 2.0, "origin": ""}},
+    ],
+    ids=["unlisted network", "no network", "five networks", "path", "unlisted reference", "impossible cosine"],
+)
+def test_optional_parts_that_cannot_be_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(PackInvalid, match=r"manifest\.json"):
+        read_pack(a_pack(tmp_path / "p", manifest(**changes)))
+
+
+def test_a_pack_without_statistics_recognises_nobody(tmp_path: Path) -> None:
+    """Nothing was measured: no score, not even of the enrolled picture itself, may mark anybody."""
+    published = {"same_person_cosine": 0.6, "origin": "its makers"}
+    pack = read_pack(a_pack(tmp_path / "p", manifest(statistics=None, published=published)))
+    assert pack.statistics is None
+    assert pack.same_person_floor == 0.6
+    points = pack.operating_points(1, 0.01)
+    assert all(points.for_samples(samples).margin == 2.0 for samples in (1, 5))
+    assert read_pack(a_pack(tmp_path / "q", manifest(statistics=None))).same_person_floor == HIGHEST_FLOOR
+
+
+def test_a_pack_with_statistics_gives_points_a_stranger_seldom_reaches(tmp_path: Path) -> None:
+    pack = read_pack(a_pack(tmp_path / "p", manifest()))
+    assert pack.statistics is not None
+    assert pack.operating_points(100, 0.01) == operating_points(pack.statistics, 100, 0.01)
+
+
+def test_a_program_that_opens_one_variant_need_not_check_the_others(tmp_path: Path) -> None:
+    variants = {"f32": "embedder.tflite", "int8": "small.tflite"}
+    folder = a_pack(tmp_path / "p", with_file("small.tflite", embedder={"variants": variants}))
+    assert read_pack(folder, "f32").dimensions == 128
+    for asked in ("int8", None, "f16"):
+        with pytest.raises(PackMissing, match=r"small\.tflite"):
+            read_pack(folder, asked)

@@ -5,15 +5,16 @@ from numpy.typing import NDArray
 
 from recognition.build.dlib_weights import BlockPlan, NetworkPlan
 
+MEANS = (122.0, 117.0, 104.0)
+
 SMALL = NetworkPlan(
     size_px=150,
     stem_channels=2,
     blocks=(BlockPlan(2, halves=False), BlockPlan(3, halves=True)),
     dimensions=4,
+    channel_means=MEANS,
 )
 """A network of a few hundred weights with one block of each kind."""
-
-MEANS = (122.0, 117.0, 104.0)
 
 
 def integer(value: int) -> bytes:

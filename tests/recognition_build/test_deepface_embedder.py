@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recognition.adapters.pack_files import sha256_of
 from recognition.build.deepface_embedder import DeepFaceEmbedder
 from recognition.core.errors import PackAltered, PackInvalid, PackMissing
 from tests.recognition_adapters.embedder_contract import check_contract
@@ -28,6 +29,8 @@ def test_weights_with_another_checksum_are_refused(tmp_path: Path) -> None:
     weights_file(tmp_path, "facenet_weights.h5").write_bytes(b"another file")
     with pytest.raises(PackAltered, match="cdcd"):
         DeepFaceEmbedder("Facenet", tmp_path, expected_sha256="cd" * 32)
+    with pytest.raises(PackAltered, match="90659cc97bfda599"):
+        DeepFaceEmbedder("Facenet", tmp_path)
 
 
 def test_a_model_that_is_not_known_is_refused(tmp_path: Path) -> None:
@@ -38,9 +41,10 @@ def test_a_model_that_is_not_known_is_refused(tmp_path: Path) -> None:
 @pytest.mark.build
 @pytest.mark.filterwarnings("ignore")  # DeepFace and TensorFlow warn about themselves
 def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
-    weights_file(tmp_path, "facenet_weights.h5").write_bytes(b"not in the HDF5 format")
+    path = weights_file(tmp_path, "facenet_weights.h5")
+    path.write_bytes(b"not in the HDF5 format")
     with pytest.raises(PackInvalid, match=r"facenet_weights\.h5"):
-        DeepFaceEmbedder("Facenet", tmp_path)
+        DeepFaceEmbedder("Facenet", tmp_path, expected_sha256=sha256_of(path))
 
 
 @pytest.mark.build
@@ -53,7 +57,8 @@ def test_the_contract_of_the_port_holds_with_random_weights(tmp_path: Path) -> N
     # The layout of the published file; Keras itself no longer writes it under that name.
     with h5py.File(weights_file(tmp_path, "facenet_weights.h5"), "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, InceptionResNetV1(dimension=128))
-    embedder = DeepFaceEmbedder("Facenet", tmp_path)
+    checksum = sha256_of(weights_file(tmp_path, "facenet_weights.h5"))
+    embedder = DeepFaceEmbedder("Facenet", tmp_path, expected_sha256=checksum)
     assert embedder.pack_id.startswith("deepface-facenet-")
     assert embedder.geometry.size_px == 160
     check_contract(embedder)
