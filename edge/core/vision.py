@@ -1,44 +1,24 @@
-"""A frame to events: is it worth looking at, who is in it, who came, who left.
+"""A frame to events: where to look, who is in it, who came, who left."""
 
-Vectors live in the tracks here, in memory, and end with them.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.core.coverage import CoverageBook, Watch
 from edge.core.frame import NS_PER_S, Frame
+from edge.core.identities import Eyes, Identities, TrackRecord
 from edge.core.known import KnownStudents
-from edge.core.motion import MotionGate
+from edge.core.looks import Look, TrackView
 from edge.core.presence import UNNUMBERED, PresenceBook, Sighting
+from edge.core.sight import Glance, Sight
+from edge.core.zone import Zone
 from protocol.events import Candidate, Event, Review, Stamp
-from recognition.core.evidence import Decision, TrackEvidence
-from recognition.core.face import ChipGeometry, Face, Image
-from recognition.core.ports import FaceDetector, FaceEmbedder
-from recognition.core.quality import FaceQuality, QualityLimits, judge, measure
-from recognition.core.tracking import TrackedFace, Tracker, TrackingLimits
-
-CutChip = Callable[[Image, Face, ChipGeometry], Image]
-
-_LOOK_ALONE = 3
-"""With three moments fused a stranger's chance is the stated one, and students are missed least (99 of 100 found)."""
-
-_FRESH_S = 10.0
-"""How long a decision speaks for whoever is in the track's place without another look at the face."""
+from recognition.core.evidence import Decision
+from recognition.core.quality import QualityLimits
+from recognition.core.tracking import Tracker, TrackingLimits
 
 _REPEAT_REVIEW_S = 60.0
 """The same question about the same people is asked once a minute at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Eyes:
-    """The parts that look at pixels. One thread."""
-
-    detector: FaceDetector
-    embedder: FaceEmbedder
-    cut_chip: CutChip
-    same_person_floor: float
 
 
 @dataclass(slots=True)
@@ -47,6 +27,7 @@ class Totals:
 
     frames: int = 0
     looked_at: int = 0
+    searched: int = 0
     faces: int = 0
     embedded: int = 0
     tracks: int = 0
@@ -54,31 +35,6 @@ class Totals:
     review: int = 0
     unknown: int = 0
     unusable: int = 0
-
-
-@dataclass(slots=True)
-class _Track:
-    evidence: TrackEvidence
-    last_seen: Stamp
-    decision: Decision | None = None
-    usable: bool = False
-    agreed: bool = False
-    """The decision counts: two looks in a row, at different moments, said the same student, or the third one did."""
-    looks: int = 0
-    sampled_at_s: float = float("-inf")
-
-    def speaks(self, stamp: Stamp) -> bool:
-        """Tell whether the decision may make or prolong a presence now."""
-        return self.agreed and stamp.boottime_ns / NS_PER_S - self.sampled_at_s <= _FRESH_S
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shot:
-    """A face that is worth embedding."""
-
-    track_id: int
-    chip: Image
-    quality: FaceQuality
 
 
 @dataclass(slots=True)
@@ -95,18 +51,20 @@ class Vision:
     limits: QualityLimits = field(default_factory=QualityLimits)
     mode: Literal["door", "sweep"] = "door"
     tracking: TrackingLimits = field(default_factory=TrackingLimits)
+    zone: Zone = field(default_factory=Zone)
+    on_look: Callable[[Look], None] | None = None
+    """Told of every frame what was made of it; for a picture of the unit at work."""
     totals: Totals = field(default_factory=Totals)
-    _gate: MotionGate = field(default_factory=MotionGate)
-    _tracker: Tracker = field(init=False)
-    _tracks: dict[int, _Track] = field(default_factory=dict)
-    _faces: list[Face] = field(default_factory=list)
+    _sight: Sight = field(init=False)
+    _identities: Identities = field(init=False)
     _scene: int | None = None
     _asked: dict[frozenset[str], float] = field(default_factory=dict)
     _known: KnownStudents | None = None
 
     def __post_init__(self) -> None:
         """Begin without tracks."""
-        self._tracker = Tracker(self.tracking)
+        self._sight = Sight(self.eyes.detector, Tracker(self.tracking), self.limits.min_confidence)
+        self._identities = Identities(self.eyes, self.limits, self.zone)
 
     def process(self, frame: Frame, known: KnownStudents) -> list[Event]:
         """Look at one frame; return what happened.
@@ -115,33 +73,29 @@ class Vision:
         """
         self.totals.frames += 1
         if known is not self._known:
+            if self._known is not None:
+                self._identities.decide_again(known, self._known)
             self._known = known
-            self._decide_again(known)
         events: list[Event] = []
         if frame.scene != self._scene:
             events += self.cut(frame.stamp, known)
             self._scene = frame.scene
-        looking = self._gate.worth_looking(frame.image, frame.at_s)
-        if looking:
-            self.totals.looked_at += 1
-            self._faces = self.eyes.detector.detect(frame.image)
-            self.totals.faces += len(self._faces)
-        # Where nothing moved, the faces are where they were: they are still seen, without being looked for again.
-        tracked = self._tracker.update(self._faces, frame.at_s)
-        if looking:
-            events += self._learn(frame, tracked, known)
-        events += self._sightings(frame.stamp, tracked, known)
-        for track_id in self._tracker.ended(frame.at_s):
+        glance = self._sight.look(frame.image, frame.at_s)
+        self._count(glance)
+        for _, record in self._identities.learn(frame, glance.fresh, known):
+            events += self._over(record, frame.stamp, known)
+        events += self._sightings(frame.stamp, glance, known)
+        for track_id in self._sight.tracker.ended(frame.at_s):
             events += self._end_track(track_id, frame.stamp, known)
         events += self.book.tick(frame.stamp, known.lessons)
         watch = Watch(self.mode, known.revision, self.eyes.embedder.pack_id, known.gallery.size)
         covered = self.coverage.frame(frame.stamp, watch)
+        self._show(frame, glance)
         return [*events, covered] if covered else events
 
     def cut(self, stamp: Stamp, known: KnownStudents) -> list[Event]:
         """End every track: what follows has nothing to do with what was before."""
-        self._gate, self._faces = MotionGate(), []
-        return [event for track_id in self._tracker.end_all() for event in self._end_track(track_id, stamp, known)]
+        return [event for track_id in self._sight.forget() for event in self._end_track(track_id, stamp, known)]
 
     def finish(self, stamp: Stamp, known: KnownStudents) -> list[Event]:
         """Close everything that is open: the program stops or the recording is over."""
@@ -149,81 +103,26 @@ class Vision:
         covered = self.coverage.finish()
         return [*events, covered] if covered else events
 
-    def _learn(self, frame: Frame, tracked: Sequence[TrackedFace], known: KnownStudents) -> list[Event]:
-        """Embed the faces that are worth it, all in one batch, and decide their tracks again."""
+    def _count(self, glance: Glance) -> None:
+        fresh = len(glance.fresh)
+        self.totals.looked_at += glance.searched or not glance.plan.still
+        self.totals.searched += glance.searched
+        self.totals.faces += fresh
+
+    def _sightings(self, stamp: Stamp, glance: Glance, known: KnownStudents) -> list[Event]:
+        self.totals.embedded, self.totals.tracks = self._identities.embedded, self._identities.begun
         events: list[Event] = []
-        shots = [shot for seen in tracked if (shot := self._shot(frame, seen))]
-        if not shots:
-            return events
-        vectors = self.eyes.embedder.embed([shot.chip for shot in shots])
-        self.totals.embedded += len(shots)
-        for shot, vector in zip(shots, vectors, strict=True):
-            track = self._tracks[shot.track_id]
-            if not track.evidence.add(vector, frame.at_s, shot.quality):
-                # Another person: who came before has nothing to say about who is here now.
-                events += self._end_track(shot.track_id, frame.stamp, known)
-                track = self._begin_track(shot.track_id, frame.stamp)
-                track.usable = True
-                track.evidence.add(vector, frame.at_s, shot.quality)
-            self._decide(track, known, frame.at_s)
-        return events
-
-    def _decide(self, track: _Track, known: KnownStudents, at_s: float) -> None:
-        """Decide with the newest sample, and whether that counts.
-
-        Points are set for one decision a track; every further look is another chance for a stranger. So one look stands
-        alone, the one with three moments fused; before and after it, present counts when two looks in a row agree.
-        """
-        before, now = track.decision, track.evidence.decide(known.gallery, known.points, known.look_alikes)
-        same = before is not None and (before.kind, before.student_id) == (now.kind, now.student_id)
-        track.looks += 1
-        track.agreed = now.kind == "present" and (same or track.looks == _LOOK_ALONE)
-        track.decision, track.sampled_at_s = now, at_s
-
-    def _decide_again(self, known: KnownStudents) -> None:
-        """Hold every track against another gallery: its points and its students are those that count now."""
-        for track in self._tracks.values():
-            if track.decision is None:
-                continue
-            before, now = track.decision, track.evidence.decide(known.gallery, known.points, known.look_alikes)
-            track.agreed = track.agreed and (now.kind, now.student_id) == (before.kind, before.student_id)
-            track.decision = now
-
-    def _begin_track(self, track_id: int, stamp: Stamp) -> _Track:
-        track = self._tracks[track_id] = _Track(TrackEvidence(self.eyes.same_person_floor), stamp)
-        self.totals.tracks += 1
-        return track
-
-    def _shot(self, frame: Frame, seen: TrackedFace) -> _Shot | None:
-        track = self._tracks.get(seen.track_id) or self._begin_track(seen.track_id, frame.stamp)
-        if not track.evidence.wants(frame.at_s) or seen.face.box.width < self.limits.min_face_px:
-            return None
-        try:
-            chip = self.eyes.cut_chip(frame.image, seen.face, self.eyes.embedder.geometry)
-        except ValueError:
-            # Landmarks in one point: no face that could be compared, and no reason to stop the unit.
-            return None
-        quality = measure(seen.face, chip, *frame.size_px)
-        if judge(quality, self.limits):
-            return None
-        track.usable = True
-        return _Shot(seen.track_id, chip, quality)
-
-    def _sightings(self, stamp: Stamp, tracked: Sequence[TrackedFace], known: KnownStudents) -> list[Event]:
-        events: list[Event] = []
-        for seen in tracked:
-            track = self._tracks.get(seen.track_id)
+        for seen in glance.tracked:
+            track = self._identities.tracks.get(seen.track_id)
             if track is None:
                 continue
             track.last_seen = stamp
-            decision = track.decision
-            if decision is None or decision.student_id is None or not track.speaks(stamp):
-                continue
-            if not known.recognises(decision.student_id):
-                # Erased, withdrawn or moved to another room since the decision was made.
+            decision = track.sighting(stamp)
+            if decision is None or track.present_id is None or not known.recognises(track.present_id):
+                # Nobody certain; or erased, withdrawn or moved to another room since the decision was made.
                 continue
             who = Sighting(
-                student_id=decision.student_id,
+                student_id=track.present_id,
                 score=decision.score,
                 margin=decision.margin,
                 samples=decision.samples,
@@ -234,25 +133,28 @@ class Vision:
         return events
 
     def _end_track(self, track_id: int, stamp: Stamp, known: KnownStudents) -> list[Event]:
-        track = self._tracks.pop(track_id, None)
-        if track is None:
-            return []
-        kind = track.decision.kind if track.decision else "undecided"
-        if kind == "present" and not track.agreed:
-            kind = "undecided"
+        record = self._identities.end(track_id)
+        return self._over(record, stamp, known) if record else []
+
+    def _over(self, record: TrackRecord, stamp: Stamp, known: KnownStudents) -> list[Event]:
+        kind = record.kind
         # Too few samples for "unknown" still means: somebody was there and was not named.
-        unknown = track.usable and kind in ("unknown", "undecided")
-        self.coverage.ended_track(unknown=unknown, unusable=not track.usable)
+        unknown = record.usable and kind in ("unknown", "undecided")
+        self.coverage.ended_track(unknown=unknown, unusable=not record.usable)
         self.totals.unknown += unknown
-        self.totals.unusable += not track.usable
+        self.totals.unusable += not record.usable
         self.totals.present += kind == "present"
         self.totals.review += kind == "review"
-        if track.decision is None or kind != "review":
+        if record.decision is None or kind != "review":
             return []
-        return self._ask(track.decision, track.last_seen, stamp, known)
+        return self._ask(record.decision, record.last_seen, stamp, known)
 
     def _ask(self, decision: Decision, last_seen: Stamp, stamp: Stamp, known: KnownStudents) -> list[Event]:
-        listed = [(who, score) for who, score in decision.candidates if known.recognises(who)]
+        listed = [
+            (who, score)
+            for who, score in decision.candidates
+            if known.recognises(who) or known.recognises_elsewhere(who)
+        ]
         candidates = tuple(Candidate(student_id=who, score=score) for who, score in listed[:5])
         key = frozenset(candidate.student_id for candidate in candidates)
         now_s = stamp.boottime_ns / NS_PER_S
@@ -273,3 +175,27 @@ class Vision:
                 pack_id=self.eyes.embedder.pack_id,
             )
         ]
+
+    def _show(self, frame: Frame, glance: Glance) -> None:
+        if self.on_look is None:
+            return
+        views = []
+        for seen in glance.tracked:
+            record = self._identities.tracks.get(seen.track_id)
+            if record is None:
+                continue
+            how = glance.found_by[seen.track_id]
+            views.append(
+                TrackView(
+                    track_id=seen.track_id,
+                    box_xywh=seen.face.box,
+                    state=record.state,
+                    student_id=record.present_id,
+                    samples=record.evidence.samples,
+                    refusals=record.refusals if how != "still" else (),
+                    found_by=how,
+                )
+            )
+        regions = (glance.plan.region,) if glance.plan.region is not None else ()
+        kind = "search" if glance.searched else "still" if glance.plan.still else "follow"
+        self.on_look(Look(frame.stamp, frame.image, tuple(views), regions, kind))

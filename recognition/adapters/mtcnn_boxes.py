@@ -64,3 +64,13 @@ def without_doubles(boxes: Boxes, threshold: float, *, over_smaller: bool = Fals
     doubled = np.triu(shared > threshold * whole, k=1).any(axis=0)
     kept: NDArray[np.intp] = order[~doubled]
     return kept
+
+
+def jittered(box: Boxes) -> Boxes:
+    """Return nine boxes around one, (1, 5): beside, above and below it by a third of its side, larger and smaller."""
+    left, top, right, bottom, score = (float(number) for number in box[0])
+    side = right - left
+    shifts = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
+    moved = [(left + x * side / 3, top + y * side / 3, side) for x, y in shifts]
+    sized = [(left + side * (1 - f) / 2, top + (bottom - top) * (1 - f) / 2, side * f) for f in (0.7, 0.85, 1.2, 1.4)]
+    return np.array([(x, y, x + size, y + size, score) for x, y, size in moved + sized], dtype=np.float32)

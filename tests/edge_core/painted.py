@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from edge.core.coverage import CoverageBook
 from edge.core.frame import Frame
+from edge.core.identities import Eyes
 from edge.core.known import KnownStudents, know, knows_nobody
+from edge.core.looks import Look
 from edge.core.presence import PresenceBook
-from edge.core.vision import Eyes, Vision
+from edge.core.vision import Vision
+from edge.core.zone import Zone
 from protocol.content import TimetableLesson
 from protocol.events import Event
-from recognition.core.calibration import OperatingPoint, OperatingPoints
+from recognition.core.calibration import OperatingPoint, OperatingPoints, ScoreStatistics
 from recognition.core.face import Box, ChipGeometry, Face, Image
+from recognition.core.liveness import LivenessCheck
 from recognition.core.tracking import TrackingLimits
 from tests.builders import DIMENSIONS, PACK, POINTS, HubSide, face_of, stamp, student
 from tests.fakes import counting
@@ -56,9 +60,18 @@ class PaintedDetector:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.followed = 0
 
     def detect(self, image: Image) -> list[Face]:
         self.calls += 1
+        return self._faces(image)
+
+    def follow(self, image: Image, boxes: Sequence[Box]) -> list[Face | None]:
+        self.followed += len(boxes)
+        faces = self._faces(image) if boxes else []
+        return [_nearest(faces, box) for box in boxes]
+
+    def _faces(self, image: Image) -> list[Face]:
         faces = []
         for number in np.flatnonzero(np.bincount(image[::8, ::8, 0].ravel()))[1:]:
             area = image[:, :, 0] == number
@@ -68,6 +81,11 @@ class PaintedDetector:
             size = np.array([width, height], dtype=np.float32) * (not no_eyes)
             faces.append(Face(Box(x, y, width, height), (_PLACES * size + (x, y)).astype(np.float32), 0.99))
         return faces
+
+
+def _nearest(faces: Sequence[Face], box: Box) -> Face | None:
+    face = max(faces, key=lambda face: face.box.iou(box), default=None)
+    return face if face is not None and face.box.iou(box) > 0.2 else None
 
 
 class PaintedEmbedder:
@@ -139,17 +157,30 @@ class Room:
     detector: PaintedDetector = field(default_factory=PaintedDetector)
     absence_s: float = 60.0
     tracking: TrackingLimits = field(default_factory=TrackingLimits)
+    statistics: ScoreStatistics | None = None
+    zone: Zone = field(default_factory=Zone)
+    liveness: LivenessCheck | None = None
+    looks: list[Look] = field(default_factory=list)
     vision: Vision = field(init=False)
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         new_id = counting()
         self.vision = Vision(
-            eyes=Eyes(self.detector, self.embedder, cut_painted, same_person_floor=0.5),
+            eyes=Eyes(
+                self.detector,
+                self.embedder,
+                cut_painted,
+                same_person_floor=0.5,
+                statistics=self.statistics,
+                liveness=self.liveness,
+            ),
             book=PresenceBook(new_id, absence_s=self.absence_s),
             coverage=CoverageBook(new_id),
             new_id=new_id,
             tracking=self.tracking,
+            zone=self.zone,
+            on_look=self.looks.append,
         )
 
     def frame(self, at_s: float, *people: Person, scene: int = 0, light: int = 100) -> list[Event]:

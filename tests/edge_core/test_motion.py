@@ -1,11 +1,15 @@
-"""The motion gate: still frames cost nothing, and nothing that moves is missed."""
+"""What changed between two pictures: noise is nothing, a face that moves by a cell is something."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge.core.motion import MotionGate, MotionLimits
-from recognition.core.face import Image
+from edge.core.motion import CELL_PX, Changes, MotionLimits, around, cells, changes, is_enough, within
+from recognition.core.face import Box, Image
 from tests.edge_core.painted import Person, picture
+
+LIMITS = MotionLimits()
 
 
 def noisy(image: Image, seed: int) -> Image:
@@ -13,51 +17,51 @@ def noisy(image: Image, seed: int) -> Image:
     return np.clip(image.astype(np.float64) + noise, 0, 255).astype(np.uint8)
 
 
-def test_the_first_frame_is_looked_at() -> None:
-    assert MotionGate().worth_looking(picture(), 0.0)
+def changed(now: Image, before: Image) -> Changes:
+    return changes(cells(now), cells(before), LIMITS)
 
 
-def test_a_still_frame_is_not_looked_at_for_five_seconds() -> None:
-    gate = MotionGate()
-    gate.worth_looking(picture(), 0.0)
-    assert [gate.worth_looking(picture(), at_s) for at_s in (0.2, 2.0, 4.9, 5.0, 5.2)] == [False] * 3 + [True, False]
+def test_noise_of_the_sensor_is_no_change() -> None:
+    assert not any(is_enough(changed(noisy(picture(), seed), noisy(picture(), 0)), LIMITS) for seed in range(1, 20))
 
 
-def test_noise_of_the_sensor_is_not_motion() -> None:
-    gate = MotionGate()
-    gate.worth_looking(noisy(picture(), 0), 0.0)
-    assert not any(gate.worth_looking(noisy(picture(), seed), 0.1 * seed) for seed in range(1, 20))
+def test_a_face_that_moves_by_a_cell_is_one() -> None:
+    before, now = picture(Person(1, x=40, width=30)), picture(Person(1, x=48, width=30))
+    found = changed(now, before)
+    assert is_enough(found, LIMITS)
+    box = around(found)
+    assert box is not None
+    assert (box.x, box.x + box.width) == (40, 80)
 
 
-def test_a_face_that_moves_by_a_cell_is_motion() -> None:
-    gate = MotionGate()
-    gate.worth_looking(picture(Person(1, x=40, width=30)), 0.0)
-    assert gate.worth_looking(picture(Person(1, x=48, width=30)), 0.1)
-
-
-def test_slow_change_is_noticed_in_the_end() -> None:
-    """Each frame is compared with the last one that was looked at, not with the one before."""
-    gate = MotionGate()
-    gate.worth_looking(picture(light=100), 0.0)
-    looked = [light for light in range(101, 130) if gate.worth_looking(picture(light=light), (light - 100) * 0.1)]
-    assert looked == [113, 126]
+def test_a_cell_is_the_mean_of_what_lies_in_it() -> None:
+    image = np.zeros((16, 24, 3), dtype=np.uint8)
+    image[:8, 8:16, 1] = 200
+    image[8:, 16:, 1] = np.tile(np.array([0, 0, 100, 100], dtype=np.uint8), (8, 2))
+    assert cells(image).tolist() == [[0, 200, 0], [0, 0, 50]]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (7, 7, 3), (8, 500, 3)])
-def test_pictures_of_any_size_are_accepted(shape: tuple[int, int, int]) -> None:
-    gate = MotionGate()
-    image = np.zeros(shape, dtype=np.uint8)
-    assert gate.worth_looking(image, 0.0)
-    gate.worth_looking(image, 0.1)
+def test_pictures_of_any_size_have_cells(shape: tuple[int, int, int]) -> None:
+    assert cells(np.zeros(shape, dtype=np.uint8)).shape == (shape[0] // CELL_PX, shape[1] // CELL_PX)
 
 
-def test_a_picture_of_another_size_is_looked_at() -> None:
-    gate = MotionGate()
-    gate.worth_looking(np.zeros((64, 64, 3), dtype=np.uint8), 0.0)
-    assert gate.worth_looking(np.zeros((64, 72, 3), dtype=np.uint8), 0.1)
+def test_pictures_of_two_sizes_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="cannot be compared"):
+        changed(np.zeros((64, 64, 3), dtype=np.uint8), np.zeros((64, 72, 3), dtype=np.uint8))
 
 
-def test_how_often_a_still_room_is_looked_at_can_be_chosen() -> None:
-    gate = MotionGate(MotionLimits(look_anyway_s=1.0))
-    gate.worth_looking(picture(), 0.0)
-    assert gate.worth_looking(picture(), 1.0)
+@given(
+    x=st.floats(-100, 500), y=st.floats(-100, 500), width=st.floats(0, 300), height=st.floats(0, 300), place=st.data()
+)
+def test_whatever_lies_under_a_box_is_found_under_it(
+    x: float, y: float, width: float, height: float, place: st.DataObject
+) -> None:
+    found = np.zeros((30, 40), dtype=np.bool_)
+    row, column = place.draw(st.integers(0, 29)), place.draw(st.integers(0, 39))
+    found[row, column] = True
+    left, top = column * CELL_PX, row * CELL_PX
+    overlaps = x < left + CELL_PX and x + width > left and y < top + CELL_PX and y + height > top
+    if overlaps:
+        assert within(found, Box(x, y, width, height)).any()
+    assert around(found) == Box(left, top, CELL_PX, CELL_PX)

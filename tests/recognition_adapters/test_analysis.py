@@ -12,7 +12,7 @@ from recognition.core.gallery import Gallery, Template
 
 @pytest.fixture(scope="module")
 def analyser(engine: Engine) -> FaceAnalyser:
-    return FaceAnalyser(engine.detector, engine.embedder)
+    return FaceAnalyser(engine)
 
 
 def scaled(image: Image, factor: float) -> Image:

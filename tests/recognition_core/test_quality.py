@@ -68,6 +68,32 @@ def test_every_reason_has_words_with_the_numbers_in_them() -> None:
         assert "{" not in describe(Refusal(reason, 0.5, 0.6))
 
 
+@pytest.mark.parametrize(("share", "reason"), [(0.05, "looking_up"), (0.97, "looking_down")])
+def test_a_nose_close_to_the_eyes_or_to_the_mouth_is_a_face_turned_up_or_down(share: float, reason: str) -> None:
+    face = a_face()
+    eyes, mouth = face.landmarks[:2].mean(axis=0), face.landmarks[3:].mean(axis=0)
+    landmarks = face.landmarks.copy()
+    landmarks[2] = eyes + (mouth - eyes) * share
+    assert reasons(dataclasses.replace(face, landmarks=landmarks)) == [reason]
+
+
+def test_a_face_that_leans_to_the_side_is_not_taken_for_one_that_looks_down() -> None:
+    face = a_face()
+    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    middle = face.landmarks.mean(axis=0)
+    leaning = dataclasses.replace(face, landmarks=((face.landmarks - middle) @ turn.T + middle).astype(np.float32))
+    upright, tilted = measure(face, a_chip(), 640, 480), measure(leaning, a_chip(), 640, 480)
+    assert tilted.pitch_ratio == pytest.approx(upright.pitch_ratio, abs=1e-4)
+    assert tilted.yaw_ratio == pytest.approx(upright.yaw_ratio, abs=1e-4)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 75), slice(75, 150)])
+def test_a_covered_half_of_the_face_is_a_reason(rows: slice) -> None:
+    chip = a_chip().copy()
+    chip[rows] = (chip[rows].astype(np.float64).mean() + (chip[rows] - chip[rows].mean()) * 0.2).astype(np.uint8)
+    assert "partly_covered" in reasons(a_face(), chip)
+
+
 def test_a_chip_without_any_detail_is_refused_and_does_not_divide_by_zero() -> None:
     flat = np.full((150, 150, 3), 128, dtype=np.uint8)
     assert {"low_contrast", "blurred"} <= set(reasons(a_face(), flat))

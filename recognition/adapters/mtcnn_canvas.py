@@ -1,0 +1,103 @@
+"""All levels of MTCNN's pyramid on one canvas: the first network runs once a frame instead of ten times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.adapters.halvings_opencv import MID_GREY, Halvings
+from recognition.adapters.mtcnn_boxes import CELL_PX, STRIDE_PX
+from recognition.core.face import Image
+
+PYRAMID_STEP = 0.709
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A level's place on the canvas; `scale` from the picture to the level. The place is even in both directions."""
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def cells(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the part (a view) of a map (rows, columns, ...) whose cells see this tile and nothing else.
+
+        Cells on the seams see two levels, or a level and the ground: they are in nobody's part.
+        """
+        # A cell at c sees pixels 2 c to 2 c + 11.
+        rows = max(0, (self.height - CELL_PX) // STRIDE_PX + 1)
+        columns = max(0, (self.width - CELL_PX) // STRIDE_PX + 1)
+        row, column = self.top // STRIDE_PX, self.left // STRIDE_PX
+        return maps[row : row + rows, column : column + columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Where each level of a picture of one size goes."""
+
+    size_px: Size
+    tiles: tuple[Tile, ...]
+
+    def painted(self, halvings: Halvings) -> Image:
+        """Return the canvas with all levels of a picture, (height, width, 3) uint8 BGR, mid-grey between them."""
+        width, height = self.size_px
+        canvas = np.full((height, width, 3), MID_GREY, dtype=np.uint8)
+        for tile in self.tiles:
+            area = canvas[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+            area[:] = halvings.scaled(tile.scale)
+        return canvas
+
+
+def laid_out(size_px: Size, smallest_px: float) -> Canvas:
+    """Lay out the levels at which a face of 12 pixels is one of `smallest_px` and larger ones in steps."""
+    levels = [(scale, _level(size_px, scale)) for scale in _scales(size_px, smallest_px)]
+    if not levels:
+        return Canvas((CELL_PX, CELL_PX), ())
+    # In shelves as wide as the first level: every following one fits below it or beside another.
+    canvas_width = _even(levels[0][1][0])
+    tiles: list[Tile] = []
+    shelves: list[tuple[int, int, int]] = []
+    bottom = 0
+    for scale, (width, height) in levels:
+        shelf = _shelf_for(shelves, width, height, canvas_width)
+        if shelf is None:
+            shelves.append((bottom, height, 0))
+            bottom += _even(height)
+            shelf = len(shelves) - 1
+        top, shelf_height, used = shelves[shelf]
+        tiles.append(Tile(scale, used, top, width, height))
+        shelves[shelf] = (top, shelf_height, used + _even(width))
+    return Canvas((canvas_width, bottom), tuple(tiles))
+
+
+def _shelf_for(shelves: Sequence[tuple[int, int, int]], width: int, height: int, canvas_width: int) -> int | None:
+    for index, (_, shelf_height, used) in enumerate(shelves):
+        if height <= shelf_height and used + width <= canvas_width:
+            return index
+    return None
+
+
+def _scales(size_px: Size, smallest_px: float) -> list[float]:
+    shorter = min(size_px)
+    scale = CELL_PX / smallest_px
+    scales = []
+    while shorter * scale >= CELL_PX:
+        scales.append(scale)
+        scale *= PYRAMID_STEP
+    return scales
+
+
+def _level(size_px: Size, scale: float) -> Size:
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
+def _even(length: int) -> int:
+    """Return the next even length: cells are two pixels apart, so every tile must begin on one of them."""
+    return length + length % 2
