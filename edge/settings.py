@@ -20,7 +20,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from edge.core.distance import NO_AUTOMATIC_MARK_PX, smallest_face_px
 from edge.core.errors import SettingsWrong
+from edge.core.zone import Zone
 from protocol.base import Site, UnitId
 
 DEFAULT_FILE = Path("/etc/rollcall/edge.toml")
@@ -29,7 +31,15 @@ PREFIX = "ROLLCALL_EDGE_"
 
 _EXAMPLE = "config/edge.example.toml shows every key"
 
+Mode = Literal["door", "sweep"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+_MODES_MIN_FACE_PX = {"door": 100, "sweep": 80}
+"""The least width of a face that may lead to an automatic mark, by mode."""
+
+_DETECTORS_LEAST_PX = 16
+_DETECTORS_MOST_PX = 400
 
 
 class _Group(BaseModel):
@@ -77,9 +87,32 @@ class Recognition(_Group):
     pack_dir: Path
     detector: Literal["mtcnn", "yunet"] = "mtcnn"
     variant: str = "f32"
-    smallest_face_px: int = Field(default=40, ge=16, le=400)
-    min_face_px: int = Field(default=60, ge=24, le=400)
+    smallest_face_px: int = Field(default=40, ge=_DETECTORS_LEAST_PX, le=_DETECTORS_MOST_PX)
+    students_stand_m: float = Field(default=0.0, ge=0, le=30)
+    """How far the farthest student stands; 0: `smallest_face_px` holds."""
+    min_face_px: int = Field(default=0, ge=0, le=400)
+    """0: what the mode needs, see `EdgeSettings.min_face_px`."""
     threads: int = Field(default=2, ge=1, le=64)
+    liveness: Literal["off", "review"] = "off"
+
+    @field_validator("min_face_px")
+    @classmethod
+    def _wide_enough(cls, value: int) -> int:
+        if 0 < value < NO_AUTOMATIC_MARK_PX:
+            raise ValueError(
+                f"a face under {NO_AUTOMATIC_MARK_PX} pixels never leads to an automatic mark; "
+                "bring camera and people closer together, or choose a camera with more pixels"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        if self.students_stand_m and "smallest_face_px" in self.model_fields_set:
+            raise ValueError(
+                "give either recognition.smallest_face_px or recognition.students_stand_m: each says how small a face "
+                "is looked for (leave one of the lines out)"
+            )
+        return self
 
 
 class Camera(_Group):
@@ -90,6 +123,10 @@ class Camera(_Group):
     width_px: int = Field(default=1280, ge=160, le=8192)
     height_px: int = Field(default=720, ge=120, le=8192)
     frames_per_s: float = Field(default=5.0, gt=0, le=60)
+    still_width_px: int = Field(default=4608, ge=160, le=16384)
+    still_height_px: int = Field(default=2592, ge=120, le=16384)
+    lens_deg: float = Field(default=66.0, ge=10, le=170)
+    """The camera's horizontal angle of view."""
     open_timeout_s: float = Field(default=3.0, gt=0, le=60)
     read_timeout_s: float = Field(default=2.0, gt=0, le=60)
     replay_pace: Literal["own", "fast"] = "own"
@@ -97,11 +134,36 @@ class Camera(_Group):
 
 
 class Presence(_Group):
-    """When somebody counts as gone, and how often the unit says what it watched."""
+    """What is watched and how; when somebody counts as gone, and how often the unit says what it watched."""
 
-    mode: Literal["door", "sweep"] = "door"
+    mode: Mode = "door"
+    zone: tuple[tuple[Fraction, Fraction], ...] = ()
+    sweep_every_s: float = Field(default=15.0, ge=5, le=60)
+    sweep_basis: str = Field(default="", max_length=500)
     absence_s: float = Field(default=60.0, ge=5, le=3600)
     coverage_every_s: float = Field(default=60.0, ge=5, le=3600)
+
+    @field_validator("zone")
+    @classmethod
+    def _encloses_something(cls, corners: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        Zone(corners)
+        return corners
+
+    @model_validator(mode="after")
+    def _sweep_has_a_basis(self) -> Self:
+        # The unit knows nobody who is not in its gallery, so it cannot tell whether everybody in the room consented.
+        if self.mode == "sweep" and not self.sweep_basis.strip():
+            raise ValueError(
+                "sweep looks at everybody in the room, also at those without consent: write into "
+                "presence.sweep_basis on what the school rests this (who decided it, when, where it is on file), "
+                "or use door"
+            )
+        if self.mode == "sweep" and self.absence_s < 2 * self.sweep_every_s:
+            raise ValueError(
+                f"presence.absence_s must be at least twice presence.sweep_every_s ({2 * self.sweep_every_s:.0f}): "
+                "one still in which a student looks down would end their presence"
+            )
+        return self
 
 
 class Storage(_Group):
@@ -145,6 +207,46 @@ class EdgeSettings(BaseSettings):
     presence: Presence = Presence()
     storage: Storage
     delivery: Delivery = Delivery()
+
+    @model_validator(mode="after")
+    def _students_are_large_enough(self) -> Self:
+        if self.recognition.students_stand_m and self._derived_face_px() < _DETECTORS_LEAST_PX:
+            raise ValueError(
+                f"recognition.students_stand_m: at {self.recognition.students_stand_m:g} m a child's face is "
+                f"{self._derived_face_px()} pixels wide with this camera, and no face under {_DETECTORS_LEAST_PX} is "
+                "found; choose a larger picture, a narrower lens (camera.lens_deg) or another place"
+            )
+        return self
+
+    @property
+    def picture_width_px(self) -> int:
+        """How wide the pictures are that the camera is asked for in this mode."""
+        return self.camera.still_width_px if self.presence.mode == "sweep" else self.camera.width_px
+
+    @property
+    def picture_height_px(self) -> int:
+        """How high the pictures are that the camera is asked for in this mode."""
+        return self.camera.still_height_px if self.presence.mode == "sweep" else self.camera.height_px
+
+    @property
+    def min_face_px(self) -> int:
+        """The least width of a face that may be recognised: as set, or what the mode needs."""
+        return self.recognition.min_face_px or _MODES_MIN_FACE_PX[self.presence.mode]
+
+    @property
+    def smallest_face_px(self) -> int:
+        """The least width of a face that is looked for: as set, or derived from where the students stand."""
+        if not self.recognition.students_stand_m:
+            return self.recognition.smallest_face_px
+        return min(self._derived_face_px(), _DETECTORS_MOST_PX)
+
+    @property
+    def zone(self) -> Zone:
+        """Where in the picture faces are recognised."""
+        return Zone(self.presence.zone)
+
+    def _derived_face_px(self) -> int:
+        return smallest_face_px(self.recognition.students_stand_m, self.picture_width_px, self.camera.lens_deg)
 
     @classmethod
     def settings_customise_sources(

@@ -300,6 +300,8 @@ class FakeCamera:
         self._script = iter(script)
         self._lossless = lossless
         self.closed = 0
+        self.paces: list[float] = []
+        self.rests: list[float] = []
 
     @property
     def lossless(self) -> bool:
@@ -312,6 +314,12 @@ class FakeCamera:
         if isinstance(step, Exception):
             raise step
         return step
+
+    def pace(self, frames_per_s: float) -> None:
+        self.paces.append(frames_per_s)
+
+    def rest(self, for_s: float) -> None:
+        self.rests.append(for_s)
 
     def close(self) -> None:
         self.closed += 1

@@ -31,6 +31,8 @@ class CameraRequest:
     frames_per_s: float
     open_timeout_s: float
     read_timeout_s: float
+    stills: bool = False
+    """Single pictures of the best quality, far apart, instead of a stream of frames."""
 
     @property
     def is_stream(self) -> bool:
@@ -71,19 +73,18 @@ class OpenCvCamera:
         self._clock = clock
         self._sameness = Sameness()
         self._capture: cv2.VideoCapture | None = None
+        self._gap_s = 0.0 if request.stills else 1 / request.frames_per_s
         self._due_s = float("-inf")
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     def read(self) -> Frame:
         """Return the next frame at the wanted rate. Raises CameraLost."""
         with self._lock:
-            capture = self._capture or self._open()
-            self._capture = capture
+            capture = self._opened()
             # Frames in between are taken and not decoded: otherwise the driver's queue hands out old ones.
             while True:
-                if not capture.grab():
-                    self._drop()
-                    raise CameraLost(f"the camera {self._name()} gives no picture", hint="check cable and power")
+                self._grab(capture)
                 if self._clock.monotonic_s() >= self._due_s:
                     break
             stamp = self._clock.stamp()
@@ -92,7 +93,7 @@ class OpenCvCamera:
                 self._drop()
                 raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read", hint=self._remedy())
             now_s = self._clock.monotonic_s()
-            self._due_s = max(self._due_s + 1 / self._request.frames_per_s, now_s)
+            self._due_s = max(self._due_s + self._gap_s, now_s)
             picture = np.asarray(image, dtype=np.uint8)
             if not self._request.is_stream and self._sameness.seconds(picture, now_s) > _FROZEN_S:
                 self._drop()
@@ -101,10 +102,33 @@ class OpenCvCamera:
                 )
             return Frame(picture, stamp)
 
+    def pace(self, frames_per_s: float) -> None:
+        """Decode at most so many frames a second; the others are taken from the driver and thrown away. Any thread."""
+        if not self._request.stills:
+            self._gap_s = 1 / frames_per_s
+
+    def rest(self, for_s: float) -> None:
+        """Take pictures and throw them away, so that exposure goes on adapting and none waits. Raises CameraLost."""
+        until_s = self._clock.monotonic_s() + for_s
+        self._closed.clear()
+        while not self._closed.is_set() and self._clock.monotonic_s() < until_s:
+            with self._lock:
+                self._grab(self._opened())
+
     def close(self) -> None:
         """Release the device."""
+        self._closed.set()
         with self._lock:
             self._drop()
+
+    def _opened(self) -> cv2.VideoCapture:
+        self._capture = self._capture or self._open()
+        return self._capture
+
+    def _grab(self, capture: cv2.VideoCapture) -> None:
+        if not capture.grab():
+            self._drop()
+            raise CameraLost(f"the camera {self._name()} gives no picture", hint="check cable and power")
 
     def _drop(self) -> None:
         self._sameness = Sameness()

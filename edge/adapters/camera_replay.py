@@ -1,6 +1,7 @@
 """A recording instead of a camera: a video file, or a folder of pictures whose sub-folders are scenes.
 
-The pictures of a folder are half a second apart. Tests, demonstrations and reports of faults use this.
+The pictures of a folder are half a second apart, or as far apart as a sweep's stills. Tests, demonstrations and reports
+of faults use this.
 """
 
 import logging
@@ -41,12 +42,20 @@ class ReplayCamera:
     none is dropped, and they are dated as if the recording had just ended: nothing is dated in the future.
     """
 
-    def __init__(self, source: Path, clock: Clock, *, fast: bool, again: bool = False) -> None:
-        """Open the recording. Raises CameraLost when there is none."""
+    def __init__(
+        self, source: Path, clock: Clock, *, fast: bool, again: bool = False, still_every_s: float | None = None
+    ) -> None:
+        """Open the recording. Raises CameraLost when there is none.
+
+        With `still_every_s` it plays a camera that takes stills: of a video one frame in so many seconds, of a folder
+        each picture, so many seconds apart.
+        """
         self._source = source
         self._clock = clock
         self._fast = fast
         self._again = again
+        self._picture_every_s = still_every_s or PICTURE_EVERY_S
+        self._thinning = _Thinning(still_every_s or 0.0)
         self._closed = threading.Event()
         self._pictures = self._open()
         self._readable = False
@@ -80,6 +89,15 @@ class ReplayCamera:
             raise CameraEnded(f"the recording {self._source.name} was stopped")
         return Frame(picture.image, self._clock.stamp(), self._last_scene)
 
+    def pace(self, frames_per_s: float) -> None:
+        """Leave frames of a video out, at its own pace only. The thread that reads."""
+        if not self._fast:
+            self._thinning.pace_s = 1 / frames_per_s
+
+    def rest(self, for_s: float) -> None:
+        """Wait; the recording itself decides when its next picture is due."""
+        self._closed.wait(for_s)
+
     def close(self) -> None:
         """Stop; a `read` that waits ends."""
         self._closed.set()
@@ -103,17 +121,38 @@ class ReplayCamera:
 
     def _first_stamp(self) -> Stamp:
         now = self._clock.stamp()
-        return moved(now, -int(_length_s(self._source) * NS_PER_S)) if self._fast else now
+        length_s = _length_s(self._source, self._picture_every_s)
+        return moved(now, -int(length_s * NS_PER_S)) if self._fast else now
 
     def _open(self) -> Iterator[_Picture]:
         if self._source.is_dir():
             scenes = _scenes(self._source)
             if not any(scenes):
                 raise CameraLost(f"there are no pictures in {self._source}", hint=_REMEDY)
-            return _pictures(scenes)
+            return _pictures(scenes, self._picture_every_s)
         if not self._source.is_file():
             raise CameraLost(f"there is no recording {self._source}", hint=_REMEDY)
-        return _video(self._source)
+        return _video(self._source, self._thinning)
+
+
+@dataclass(slots=True)
+class _Thinning:
+    """Which frames of a video are wanted: those far enough after the last one that was."""
+
+    still_every_s: float
+    pace_s: float = 0.0
+    _due_s: float = float("-inf")
+
+    def wants(self, offset_s: float, frame_s: float) -> bool:
+        """Tell whether the frame at `offset_s` is wanted; a frame lasts `frame_s`."""
+        gap_s = max(self.still_every_s, self.pace_s)
+        # Half a frame of tolerance: a rate that is the video's own must not leave out every other frame.
+        if offset_s > 0 and offset_s < self._due_s - frame_s / 2:
+            return False
+        # On a grid, so that 10 of 25 frames are 10 and not 8.
+        on_grid_s = self._due_s + gap_s
+        self._due_s = on_grid_s if offset_s - frame_s < on_grid_s and offset_s > 0 else offset_s + gap_s
+        return True
 
 
 def _scenes(folder: Path) -> list[list[Path]]:
@@ -123,14 +162,14 @@ def _scenes(folder: Path) -> list[list[Path]]:
     return [scene for scene in scenes if scene]
 
 
-def _pictures(scenes: list[list[Path]]) -> Iterator[_Picture]:
+def _pictures(scenes: list[list[Path]], every_s: float) -> Iterator[_Picture]:
     offset_s = 0.0
     for number, scene in enumerate(scenes):
         for path in scene:
             image = _read(path)
             if image is not None:
                 yield _Picture(number, offset_s, image)
-            offset_s += PICTURE_EVERY_S
+            offset_s += every_s
 
 
 def _size(path: Path) -> int:
@@ -155,16 +194,18 @@ def _read(path: Path) -> Image | None:
     return np.asarray(image, dtype=np.uint8)
 
 
-def _video(path: Path) -> Iterator[_Picture]:
+def _video(path: Path, thinning: _Thinning) -> Iterator[_Picture]:
     capture = cv2.VideoCapture(str(path))
     try:
         rate = _rate(capture)
         number = 0
-        while True:
-            ok, image = capture.read()
-            if not ok:
-                break
-            yield _Picture(0, number / rate, np.asarray(image, dtype=np.uint8))
+        # Taken and only then decoded, if it is wanted: decoding is what costs.
+        while capture.grab():
+            if thinning.wants(number / rate, 1 / rate):
+                ok, image = capture.retrieve()
+                if not ok:
+                    break
+                yield _Picture(0, number / rate, np.asarray(image, dtype=np.uint8))
             number += 1
     finally:
         capture.release()
@@ -175,10 +216,10 @@ def _rate(capture: cv2.VideoCapture) -> float:
     return rate if 0.1 <= rate <= 1000 else _USUAL_RATE
 
 
-def _length_s(source: Path) -> float:
+def _length_s(source: Path, picture_every_s: float) -> float:
     """Return how long the recording lasts; counted where its headers do not say."""
     if source.is_dir():
-        return PICTURE_EVERY_S * sum(len(scene) for scene in _scenes(source))
+        return picture_every_s * sum(len(scene) for scene in _scenes(source))
     capture = cv2.VideoCapture(str(source))
     try:
         count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))

@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
+from edge.adapters.sqlite_library import Database, Migrations
 from edge.core.errors import StorageFailed, StorageFull
 
 FILE_NAME = "unit.db"

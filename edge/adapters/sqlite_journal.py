@@ -6,9 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlite_utils import Database
-
 from edge.adapters.sqlite_file import UnitFile
+from edge.adapters.sqlite_library import Database
 from edge.core.errors import StorageFull
 from edge.core.ports import OpenInterval, Waiting
 from protocol.base import canonical_bytes

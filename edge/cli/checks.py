@@ -15,9 +15,10 @@ from edge.adapters.clock_system import SystemClock
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import broker_address, identity_of, open_camera, open_recognition
+from edge.bootstrap import broker_address, identity_of, open_camera, open_liveness, open_recognition
 from edge.cli.output import FAILED, console, print_json
-from edge.cli.running import NO_LIVENESS
+from edge.cli.running import liveness_note
+from edge.core.distance import farthest_m, in_words
 from edge.core.errors import CameraEnded, EdgeError, GalleryRefused
 from edge.core.gallery_sync import open_head, open_manifest
 from edge.settings import EdgeSettings, load_settings
@@ -25,6 +26,8 @@ from recognition.adapters.pack_files import read_pack
 from recognition.core.errors import RecognitionError
 
 _LEAST_FREE_BYTES = 500_000_000
+_NEAREST_M = {"door": 1.0, "sweep": 4.0}
+"""How far a camera must reach at least: people pass a door's at 1 to 2 m, the last seats are 4 to 5 m away."""
 _TRIES = 3
 
 State = Literal["ok", "note", "problem"]
@@ -61,7 +64,8 @@ def _look_at_everything(path: Path) -> Iterator[Finding]:
     yield Finding("settings", "ok", str(path))
     for name, look in _LOOKS:
         try:
-            yield look(settings)
+            found = look(settings)
+            yield from found if isinstance(found, tuple) else (found,)
         except EdgeError as exc:
             yield Finding(name, "problem", str(exc), exc.hint)
         except RecognitionError as exc:
@@ -117,11 +121,12 @@ def _clock(_settings: EdgeSettings) -> Finding:
 
 def _model(settings: EdgeSettings) -> Finding:
     engine = open_recognition(settings)
+    open_liveness(settings, engine)
     return Finding("model", "ok", f"pack {engine.embedder.pack_id}")
 
 
-def _liveness(_settings: EdgeSettings) -> Finding:
-    return Finding("liveness", "note", NO_LIVENESS)
+def _liveness(settings: EdgeSettings) -> Finding:
+    return Finding("liveness", "note", liveness_note(settings))
 
 
 def _gallery(settings: EdgeSettings) -> Finding:
@@ -145,18 +150,33 @@ def _gallery(settings: EdgeSettings) -> Finding:
     return Finding("gallery", "ok", f"revision {head.revision}, {len(manifest.entries)} students")
 
 
-def _camera(settings: EdgeSettings) -> Finding:
+def _camera(settings: EdgeSettings) -> tuple[Finding, ...]:
     camera = open_camera(settings, SystemClock())
     try:
         frames = [camera.read() for _ in range(_TRIES)]
     except CameraEnded:
-        return Finding("camera", "ok", f"a short recording: {settings.camera.source}")
+        return (Finding("camera", "ok", f"a short recording: {settings.camera.source}"),)
     finally:
         camera.close()
     width, height = frames[-1].size_px
     if frames[-1].image.std() < 1.0:
-        return Finding("camera", "problem", f"{width} x {height}, but the picture is blank", "take off the lens cap")
-    return Finding("camera", "ok", f"{width} x {height} pixels")
+        text = f"{width} x {height}, but the picture is blank"
+        return (Finding("camera", "problem", text, "take off the lens cap"),)
+    return Finding("camera", "ok", f"{width} x {height} pixels"), _distance(settings, width)
+
+
+def _distance(settings: EdgeSettings, width_px: int) -> Finding:
+    """Say how far this camera reaches, from the picture it really gives."""
+    lens_deg, least_px = settings.camera.lens_deg, settings.min_face_px
+    text = in_words(width_px, lens_deg, least_px)
+    farthest = settings.recognition.students_stand_m or _NEAREST_M[settings.presence.mode]
+    if farthest_m(least_px, width_px, lens_deg) >= farthest:
+        return Finding("distance", "ok", text)
+    return Finding(
+        "distance", "note", f"{text}; that is less than the {farthest:g} m that are needed",
+        "more pixels (camera.width_px), a narrower lens, or bring camera and people closer together; "
+        "is camera.lens_deg this camera's?",
+    )  # fmt: skip
 
 
 def _broker(settings: EdgeSettings) -> Finding:
@@ -164,7 +184,7 @@ def _broker(settings: EdgeSettings) -> Finding:
     return Finding("broker", "ok", f"{settings.broker.host}:{settings.broker.port} lets this unit in")
 
 
-_LOOKS: tuple[tuple[str, Callable[[EdgeSettings], Finding]], ...] = (
+_LOOKS: tuple[tuple[str, Callable[[EdgeSettings], Finding | tuple[Finding, ...]]], ...] = (
     ("keys", _keys),
     ("disk", _disk),
     ("record", _record),

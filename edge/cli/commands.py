@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from edge.bootstrap import software
-from edge.cli import checks, records, running
+from edge.cli import bench as benches
+from edge.cli import checks, records, running, zones
 from edge.cli.output import command
+from edge.core.errors import SettingsWrong
 from edge.settings import EdgeSettings, load_settings, settings_file
 
 app = typer.Typer(
@@ -36,12 +38,26 @@ def run(
     config: Config = None,
     json_summary: Annotated[bool, typer.Option("--json", help="Print the summary at the end as JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="To look into a fault: also write a video (.mp4, .avi, .mkv) with boxes, track numbers, states and "
+            "why a face was not compared. Such a video shows faces and must be deleted afterwards.",
+        ),
+    ] = None,
+    overlay_ids: Annotated[
+        bool, typer.Option("--overlay-ids", help="In that video, also the beginning of each student's id; no names.")
+    ] = False,
 ) -> None:
     """Watch, recognise and record until stopped (SIGTERM or Ctrl-C), or until a replayed recording is over.
 
     Needs no network: records wait on disk until the hub answers. A kill or a power cut loses nothing that was written.
     """
-    running.run(_settings(config), json_summary=json_summary, verbose=verbose)
+    if overlay_ids and overlay is None:
+        raise SettingsWrong("--overlay-ids is of no use without --overlay FILE")
+    film = running.Film(overlay, overlay_ids) if overlay else None
+    running.run(_settings(config), json_summary=json_summary, verbose=verbose, film=film)
 
 
 @app.command()
@@ -49,10 +65,58 @@ def run(
 def check(config: Config = None, as_json: Json = False) -> None:
     """Look at everything a unit needs, one line each, with the remedy; exits 1 when something is wrong.
 
-    Settings, keys, disk, record, clock, model pack, gallery, camera, broker. Can run beside a running unit, except that
-    a camera may serve only one program at a time.
+    Settings, keys, disk, record, clock, model pack, gallery, camera, how far it reaches, broker. Can run beside a
+    running unit, except that a camera may serve only one program at a time.
     """
     checks.check(settings_file(config), as_json=as_json)
+
+
+@app.command()
+@command
+def zone(
+    corners: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[X,Y]...", help="Corners as fractions of the picture from its left and its top."),
+    ] = None,
+    config: Config = None,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take one picture now and write it here (.jpg, .png) with grid and zone."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the part of the picture in which people are recognised, and print the line for the settings file.
+
+    Two corners make a rectangle, three and more a shape: `rollcall-edge zone --snapshot door.jpg 0.2,0.1 0.8,0.9`.
+    Without corners, the zone in the settings is shown. No picture is kept unless you ask for it with --snapshot.
+    """
+    zones.show_zone(_settings(config), corners or (), snapshot, as_json=as_json)
+
+
+@app.command()
+@command
+def bench(
+    config: Config = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A picture with faces, as the camera sees the room; without one, detection "
+            "is timed on a made-up empty room, and the embedder on noise.",
+        ),
+    ] = None,
+    pack_dir: Annotated[
+        Path | None, typer.Option("--pack", metavar="FOLDER", help="Measure this pack; needs no settings file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast this machine recognises, and suggest settings with the reason; takes under a minute.
+
+    Detection, alignment, embedding in each precision, matching against up to 10,000 students, a whole frame, start,
+    memory, temperature. Stop a unit that runs on this machine first, or both are slow.
+    """
+    wanted = benches.wish_for_pack(pack_dir) if pack_dir else benches.wish_of(_settings(config))
+    benches.bench(wanted, picture, as_json=as_json)
 
 
 @app.command()

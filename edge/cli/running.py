@@ -3,10 +3,15 @@
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import typer
 
+from edge.adapters.overlay_video import OverlayVideo
 from edge.bootstrap import Orders, Unit, open_unit, resident_bytes
 from edge.cli.output import FAILED, console, print_json
 from edge.settings import EdgeSettings
@@ -15,14 +20,32 @@ from protocol.events import Event
 log = logging.getLogger("edge")
 
 NO_LIVENESS = "no liveness check: a photo can mark attendance"
+WITH_LIVENESS = "liveness check on: it asks a person instead of marking, and many photographs still pass"
 
 
-def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool) -> None:
+def liveness_note(settings: EdgeSettings) -> str:
+    """Return what everybody should know about photographs held in front of this unit."""
+    return NO_LIVENESS if settings.recognition.liveness == "off" else WITH_LIVENESS
+
+
+_RECORDINGS_RATE = 25.0
+"""Pictures a second of an overlay video made from a recording: at fewer, tracks would seem to jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The overlay video that somebody asked for."""
+
+    path: Path
+    with_ids: bool
+
+
+def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool, film: Film | None = None) -> None:
     """Run the unit in the foreground; systemd or a person ends it with a signal."""
     _log_to_stderr(verbose)
     orders = Orders()
     _obey_signals(orders)
-    with open_unit(settings, orders, _log_events) as unit:
+    with _filming(settings, film) as video, open_unit(settings, orders, _log_events, video) as unit:
         known = unit.delivery.keeper.known
         log.info(
             "unit runs unit_id=%s camera=%s students=%d gallery_revision=%d note=%r",
@@ -30,13 +53,30 @@ def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool) -> None:
             settings.camera.kind,
             known.gallery.size,
             known.revision,
-            NO_LIVENESS,
+            liveness_note(settings),
         )
+        if settings.presence.mode == "sweep":
+            log.info("sweep watches everybody in the room basis=%r", settings.presence.sweep_basis)
         started_s = unit.clock.monotonic_s()
         clean = unit.run()
         _summarise(unit, unit.clock.monotonic_s() - started_s, as_json=json_summary)
     if not clean:
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _filming(settings: EdgeSettings, film: Film | None) -> Iterator[OverlayVideo | None]:
+    """Make the overlay video, and finish it however the run ends: unfinished, many players refuse it."""
+    if film is None:
+        yield None
+        return
+    rate = _RECORDINGS_RATE if settings.camera.kind == "replay" else settings.camera.frames_per_s
+    video = OverlayVideo(film.path, frames_per_s=rate, with_ids=film.with_ids)
+    log.warning("the overlay video shows faces: delete it afterwards")
+    try:
+        yield video
+    finally:
+        video.close()
 
 
 def _obey_signals(orders: Orders) -> None:

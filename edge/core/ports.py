@@ -44,6 +44,18 @@ class Camera(Protocol):
         """
         ...
 
+    def pace(self, frames_per_s: float) -> None:
+        """Give at most so many frames a second from now on; a recording played as fast as possible is not slowed."""
+        ...
+
+    def rest(self, for_s: float) -> None:
+        """Let time pass between two stills without decoding pictures, up to `for_s` seconds; `close` ends it.
+
+        What the driver holds back meanwhile is taken and thrown away, so that the next `read` is a picture of then.
+        Raises CameraLost as `read` does.
+        """
+        ...
+
     def close(self) -> None:
         """Release the device; safe to call twice."""
         ...

@@ -37,6 +37,7 @@ class FakePicamera2:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.number = number
         self.configuration: dict[str, Any] = {}
+        self.sensor_resolution = self.library.sensor_resolution
         self.controls: dict[str, Any] = {}
         self.running = False
         self.closed = False
@@ -48,6 +49,9 @@ class FakePicamera2:
 
     def create_video_configuration(self, main: dict[str, Any]) -> dict[str, Any]:
         return {"main": main}
+
+    def create_still_configuration(self, main: dict[str, Any], buffer_count: int) -> dict[str, Any]:
+        return {"main": main, "still": True, "buffer_count": buffer_count}
 
     def configure(self, configuration: dict[str, Any]) -> None:
         if self.library.configure_fails:
@@ -80,6 +84,7 @@ class FakeLibrary(ModuleType):
     def __init__(self) -> None:
         super().__init__("picamera2")
         self.cameras = 1
+        self.sensor_resolution = (4608, 2592)
         self.unplugged = False
         self.configure_fails = False
         self.metadata: dict[str, Any] = {}

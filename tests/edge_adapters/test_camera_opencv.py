@@ -217,6 +217,10 @@ class Device:
 
     def __init__(self, clock: FakeClock) -> None:
         self.frozen = False
+        self.unplugged = False
+        self.grabbed = 0
+        self.decoded = 0
+        self.wanted: dict[int, float] = {}
         self.opened = 0
         self.released = 0
         self._clock = clock
@@ -229,15 +233,20 @@ class Device:
     def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
         return True
 
-    def set(self, *_property: object) -> bool:
+    def set(self, name: int, value: float) -> bool:
+        self.wanted[name] = value
         return True
 
     def grab(self) -> bool:
+        if self.unplugged:
+            return False
+        self.grabbed += 1
         self._clock.advance(0.5)
         self._pictures += not self.frozen
         return True
 
     def retrieve(self) -> tuple[bool, Image]:
+        self.decoded += 1
         return True, noise(self._pictures)
 
     def release(self) -> None:
@@ -314,3 +323,58 @@ def test_one_bit_in_the_compared_pixels_makes_another_picture() -> None:
     assert sameness.seconds(second, 105.0) == 0.0
     assert sameness.seconds(second.copy(), 107.0) == 2.0
     assert sameness.seconds(first, 108.0) == 0.0
+
+
+class TestStillsAndPace:
+    @pytest.fixture
+    def device(self, monkeypatch: pytest.MonkeyPatch) -> Device:
+        device = Device(FakeClock())
+        monkeypatch.setattr(cv2, "VideoCapture", device.open)
+        return device
+
+    def camera(self, device: Device, *, stills: bool = False) -> OpenCvCamera:
+        return OpenCvCamera(CameraRequest("0", 4608, 2592, 2.0, OPEN_S, READ_S, stills), device._clock)
+
+    def test_a_slower_pace_takes_frames_from_the_driver_without_decoding_them(self, device: Device) -> None:
+        camera = self.camera(device)
+        camera.read()
+        camera.pace(0.25)
+        for _ in range(2):
+            camera.read()
+        before = device.grabbed
+        camera.read()
+        assert device.grabbed - before == 8  # four seconds of two pictures each
+        assert device.decoded == 4
+
+    def test_resting_between_stills_takes_pictures_and_decodes_none(self, device: Device) -> None:
+        camera = self.camera(device, stills=True)
+        camera.read()
+        before_s, grabbed = device._clock.monotonic_s(), device.grabbed
+        camera.rest(5.0)
+        assert device._clock.monotonic_s() - before_s == 5.0
+        assert (device.grabbed - grabbed, device.decoded) == (10, 1)
+
+    def test_a_still_is_asked_for_in_its_size_and_is_the_next_picture_after_the_rest(self, device: Device) -> None:
+        camera = self.camera(device, stills=True)
+        camera.rest(1.0)
+        before = device.grabbed
+        camera.read()
+        assert device.grabbed - before == 1
+        assert device.wanted[cv2.CAP_PROP_FRAME_WIDTH] == 4608
+        assert device.wanted[cv2.CAP_PROP_FRAME_HEIGHT] == 2592
+
+    def test_the_pace_does_not_slow_stills(self, device: Device) -> None:
+        camera = self.camera(device, stills=True)
+        camera.pace(0.01)
+        before_s = device._clock.monotonic_s()
+        camera.read()
+        camera.read()
+        assert device._clock.monotonic_s() - before_s < 5
+
+    def test_a_camera_that_is_unplugged_during_a_rest_is_lost_and_given_back(self, device: Device) -> None:
+        camera = self.camera(device, stills=True)
+        camera.read()
+        device.unplugged = True
+        with pytest.raises(CameraLost):
+            camera.rest(5.0)
+        assert device.released == 1

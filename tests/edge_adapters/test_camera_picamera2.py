@@ -117,3 +117,51 @@ def test_where_the_library_cannot_be_used_the_remedy_is_told(monkeypatch: pytest
         pi_camera().read()
 
     assert "python3-picamera2" in caught.value.hint
+
+
+def still_camera(width_px: int, height_px: int) -> PiCamera:
+    request = CameraRequest("0", width_px, height_px, 5.0, open_timeout_s=1, read_timeout_s=1, stills=True)
+    return PiCamera(request, FakeClock())
+
+
+def test_stills_are_taken_in_the_still_mode_with_few_readings_of_the_sensor_in_between(library: FakeLibrary) -> None:
+    frame = still_camera(640, 360).read()
+
+    (camera,) = library.opened
+    assert frame.size_px == (640, 360)
+    assert camera.configuration["still"]
+    assert camera.controls == {"FrameRate": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("sensor", "expected"), [((320, 180), (320, 180)), ((320, 240), (320, 180)), ((4608, 2592), (640, 360))]
+)
+def test_a_still_is_as_large_as_was_asked_for_or_as_the_sensor_has_in_the_same_shape(
+    library: FakeLibrary, sensor: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    library.sensor_resolution = sensor
+    assert still_camera(640, 360).read().size_px == expected
+
+
+def test_the_pace_reaches_the_sensor_and_outlives_a_loss_but_never_changes_stills(library: FakeLibrary) -> None:
+    camera = pi_camera()
+    camera.pace(4.0)
+    camera.read()
+    assert library.opened[-1].controls == {"FrameRate": 4.0}
+    camera.pace(2.5)
+    assert library.opened[-1].controls == {"FrameRate": 2.5}
+    camera.close()
+    camera.read()
+    assert library.opened[-1].controls == {"FrameRate": 2.5}
+    camera.close()
+
+    stills = still_camera(64, 48)
+    stills.pace(30.0)
+    stills.read()
+    assert library.opened[-1].controls == {"FrameRate": 2.0}
+
+
+def test_resting_keeps_the_sensor_running_so_that_exposure_fits_the_next_still(library: FakeLibrary) -> None:
+    camera = still_camera(64, 48)
+    camera.rest(0.0)
+    assert [opened.running for opened in library.opened] == [True]

@@ -251,3 +251,63 @@ class TestAtTheEnd:
         (tmp_path / "away").rename(folder)
 
         assert camera.read().scene == 1
+
+
+class TestStillsAndPace:
+    def test_a_video_gives_one_frame_in_each_interval_dated_by_its_place(self, tmp_path: Path) -> None:
+        video = write_video(tmp_path / "v.avi", 16, frames_per_s=2)
+        frames = everything(ReplayCamera(video, FakeClock(), fast=True, still_every_s=3.0))
+
+        assert [number_of(frame.image) for frame in frames] == [0, 6, 12]
+        assert [frame.at_s - frames[0].at_s for frame in frames] == pytest.approx([0, 3, 6])
+
+    def test_each_picture_of_a_folder_is_a_still(self, tmp_path: Path) -> None:
+        frames = everything(
+            ReplayCamera(folder_of(tmp_path, "a.png", "b.png", "c.png"), FakeClock(), fast=True, still_every_s=15.0)
+        )
+
+        assert [frame.at_s - frames[0].at_s for frame in frames] == pytest.approx([0, 15, 30])
+        assert FakeClock().stamp().boottime_ns >= frames[-1].stamp.boottime_ns, "nothing is dated in the future"
+
+    def test_a_recording_played_fast_is_never_slowed_down(self, tmp_path: Path) -> None:
+        camera = fast(write_video(tmp_path / "v.avi", 12))
+        camera.pace(0.1)
+
+        assert len(everything(camera)) == 12
+
+    def test_at_its_own_pace_frames_are_left_out_where_the_machine_cannot_follow(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        camera = ReplayCamera(write_video(tmp_path / "v.avi", 16, frames_per_s=10), clock, fast=False)
+        camera.pace(2.5)
+        clock.advance(-100)
+        camera.read()
+        clock.advance(200)  # every frame is due: nothing waits
+
+        assert [number_of(frame.image) for frame in everything(camera)] == [4, 8, 12]
+
+    @pytest.mark.parametrize("frames_per_s", [10.0, 10.001, 60.0])
+    def test_a_pace_that_is_the_videos_own_or_faster_leaves_nothing_out(
+        self, tmp_path: Path, frames_per_s: float
+    ) -> None:
+        clock = FakeClock()
+        camera = ReplayCamera(write_video(tmp_path / "v.avi", 16, frames_per_s=10), clock, fast=False)
+        camera.pace(frames_per_s)
+        camera.read()
+        clock.advance(200)
+
+        assert len(everything(camera)) == 15
+
+    def test_ten_of_25_frames_a_second_are_ten(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        camera = ReplayCamera(write_video(tmp_path / "v.avi", 100, frames_per_s=25), clock, fast=False)
+        camera.pace(10)
+        camera.read()
+        clock.advance(200)
+
+        assert len(everything(camera)) == 39
+
+    def test_a_recording_that_begins_again_begins_with_its_first_frame(self, tmp_path: Path) -> None:
+        video = write_video(tmp_path / "v.avi", 8, frames_per_s=2)
+        camera = ReplayCamera(video, FakeClock(), fast=True, again=True, still_every_s=3.0)
+
+        assert [number_of(camera.read().image) for _ in range(6)] == [0, 6, 0, 6, 0, 6]

@@ -50,12 +50,12 @@ class UnitFolder:
         path.chmod(0o600)
 
     @staticmethod
-    def lively_picture(path: Path) -> None:
+    def lively_picture(path: Path, size_px: tuple[int, int] = SIZE) -> None:
         """Write a picture with something in it."""
         import cv2
         import numpy as np
 
-        stripes = np.zeros((SIZE[1], SIZE[0], 3), dtype=np.uint8)
+        stripes = np.zeros((size_px[1], size_px[0], 3), dtype=np.uint8)
         stripes[:, ::2] = 200
         assert cv2.imwrite(str(path), stripes)
 

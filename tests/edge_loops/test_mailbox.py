@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from edge.core.frame import Frame
 from edge.loops.mailbox import Mailbox
 from tests.builders import stamp
@@ -67,3 +69,45 @@ def test_a_closed_mailbox_is_finished_when_its_last_frame_was_taken() -> None:
     assert not mailbox.finished
     assert mailbox.take(0) is not None
     assert mailbox.finished
+
+
+class Seconds:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_it_tells_how_long_a_frame_keeps_its_reader_busy_on_average_since_it_was_asked_last() -> None:
+    clock = Seconds()
+    mailbox = Mailbox(clock)
+    for cost_s in (0.1, 0.3):
+        mailbox.put(frame(), wait=False)
+        mailbox.take(0)
+        clock.now_s += cost_s
+    # The second frame is not done before the reader comes back.
+    assert mailbox.cost_s() == 0.1
+    mailbox.take(0)
+    clock.now_s += 60.0
+    assert mailbox.cost_s() == pytest.approx(0.3)
+    assert mailbox.cost_s() is None
+
+
+def test_waiting_for_a_frame_is_no_work() -> None:
+    clock = Seconds()
+    mailbox = Mailbox(clock)
+    assert mailbox.take(0) is None
+    clock.now_s += 10.0
+    assert mailbox.take(0) is None
+    assert mailbox.cost_s() is None
+
+
+def test_without_a_clock_nothing_is_known_about_the_cost() -> None:
+    mailbox = Mailbox()
+    mailbox.put(frame(), wait=False)
+    mailbox.take(0)
+    mailbox.take(0)
+    assert mailbox.cost_s() is None

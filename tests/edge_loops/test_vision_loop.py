@@ -181,7 +181,7 @@ def test_in_the_second_run_of_a_recording_open_intervals_are_remembered_too() ->
     for tick in range(11):
         unit.show_at(tick * 0.5, Person(2, x=20 + tick % 2 * 16), scene=1)
     (interval,) = unit.journal.open_intervals()
-    assert (interval.student_id, interval.first_seen, interval.last_seen) == (student(2), stamp(0.5), stamp(5))
+    assert (interval.student_id, interval.first_seen, interval.last_seen) == (student(2), stamp(0), stamp(5))
 
 
 def test_the_frame_rate_is_that_of_the_last_seconds_and_falls_when_the_camera_is_lost() -> None:

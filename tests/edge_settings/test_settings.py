@@ -91,13 +91,13 @@ class TestTheExample:
                 assert explained, line
 
     def test_the_values_it_shows_are_the_defaults_where_they_do_not_depend_on_the_school(self) -> None:
-        shown = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+        shown = load_settings(EXAMPLE)
         of_the_school = {"label", "broker.username", "broker.password_file", "storage.csv_dir", "storage.time_zone"}
         for key, field in every_key():
             if field.is_required() or key in of_the_school:
                 continue
             group, _, name = key.rpartition(".")
-            assert (shown[group] if group else shown)[name] == field.default, key
+            assert getattr(getattr(shown, group) if group else shown, name) == field.default, key
 
 
 class TestTheFile:
@@ -227,6 +227,92 @@ class TestTheFile:
         for key, field in every_key():
             if key in secret:
                 assert Path in (field.annotation, *get_args(field.annotation)), key
+
+
+def with_lines(folder: Path, **groups: str) -> Path:
+    """Write the shortest settings with these lines added to groups."""
+    text = SHORTEST
+    for group, lines in groups.items():
+        header = f"[{group}]"
+        text = text.replace(header, f"{header}\n{lines}") if header in text else f"{text}\n{header}\n{lines}\n"
+    return written(folder, text)
+
+
+SWEEP = 'mode = "sweep"\nsweep_basis = "decided by the board on 2026-09-01, file 12"'
+
+
+class TestWhatIsRecognised:
+    @pytest.mark.parametrize(("presence", "expected"), [("", 100), (SWEEP, 80)], ids=["door", "sweep"])
+    def test_the_least_width_of_a_face_is_what_the_mode_needs(
+        self, tmp_path: Path, presence: str, expected: int
+    ) -> None:
+        assert load_settings(with_lines(tmp_path, presence=presence)).min_face_px == expected
+
+    def test_a_school_may_set_it_down_to_60(self, tmp_path: Path) -> None:
+        assert load_settings(with_lines(tmp_path, recognition="min_face_px = 60")).min_face_px == 60
+
+    @pytest.mark.parametrize("value", [1, 24, 59])
+    def test_under_60_pixels_there_is_no_automatic_mark_whatever_is_set(self, tmp_path: Path, value: int) -> None:
+        error = refused(with_lines(tmp_path, recognition=f"min_face_px = {value}"))
+
+        assert "recognition.min_face_px" in str(error)
+        assert "under 60 pixels" in str(error)
+
+    def test_where_the_farthest_student_stands_decides_how_small_a_face_is_looked_for(self, tmp_path: Path) -> None:
+        """At 2 m an adult's face is 69 pixels wide in 1280 pixels through 66 degrees, a child's nine tenths of it."""
+        path = with_lines(tmp_path, recognition="students_stand_m = 2.0")
+        assert load_settings(path).smallest_face_px == 62
+
+        wide = with_lines(tmp_path, recognition="students_stand_m = 2.0", camera="lens_deg = 102\nwidth_px = 1920")
+        assert load_settings(wide).smallest_face_px == 48
+
+    def test_in_sweep_the_still_decides_and_not_the_frame(self, tmp_path: Path) -> None:
+        path = with_lines(tmp_path, recognition="students_stand_m = 4.0", presence=SWEEP)
+        settings = load_settings(path)
+
+        assert settings.smallest_face_px == 111
+        assert (settings.picture_width_px, settings.picture_height_px) == (4608, 2592)
+
+    def test_saying_it_twice_is_refused(self, tmp_path: Path) -> None:
+        error = refused(with_lines(tmp_path, recognition="students_stand_m = 2.0\nsmallest_face_px = 40"))
+
+        assert "either recognition.smallest_face_px or recognition.students_stand_m" in str(error)
+
+    def test_students_who_stand_too_far_for_any_detector_are_refused_in_their_terms(self, tmp_path: Path) -> None:
+        error = refused(with_lines(tmp_path, recognition="students_stand_m = 12.0"))
+
+        assert "at 12 m a child's face is 10 pixels wide" in str(error)
+
+
+class TestWhereAndHowItIsWatched:
+    def test_a_zone_is_corners_in_fractions_of_the_picture(self, tmp_path: Path) -> None:
+        zone = load_settings(with_lines(tmp_path, presence="zone = [[0.2, 0.1], [0.8, 0.9]]")).zone
+
+        assert zone.contains(0.5, 0.5)
+        assert not zone.contains(0.1, 0.5)
+
+    def test_without_a_zone_the_whole_picture_counts(self, tmp_path: Path) -> None:
+        assert load_settings(written(tmp_path)).zone.is_everything
+
+    @pytest.mark.parametrize(
+        "zone", ["[[0.5, 0.5]]", "[[0.1, 0.1], [1.5, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]", "[0.1, 0.2]", '"all"']
+    )
+    def test_what_is_no_zone_is_refused_with_its_key(self, tmp_path: Path, zone: str) -> None:
+        assert "presence.zone" in str(refused(with_lines(tmp_path, presence=f"zone = {zone}")))
+
+    @pytest.mark.parametrize("basis", ["", 'sweep_basis = ""', 'sweep_basis = "   "'])
+    def test_sweep_is_refused_until_the_school_has_written_down_on_what_it_rests(
+        self, tmp_path: Path, basis: str
+    ) -> None:
+        error = refused(with_lines(tmp_path, presence=f'mode = "sweep"\n{basis}'))
+
+        assert "presence.sweep_basis" in str(error)
+        assert "consent" in str(error)
+
+    def test_one_still_in_which_somebody_looks_down_must_not_end_a_presence(self, tmp_path: Path) -> None:
+        error = refused(with_lines(tmp_path, presence=f"{SWEEP}\nabsence_s = 20\nsweep_every_s = 15"))
+
+        assert "presence.absence_s must be at least twice" in str(error)
 
 
 class TestPaths:

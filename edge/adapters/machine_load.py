@@ -1,0 +1,65 @@
+"""How warm the processor is and whether it is held back, from the kernel's files; nothing where they are not."""
+
+from pathlib import Path
+
+from edge.core.pace import MachineState
+
+_SYS = Path("/sys")
+_LEAST_C, _MOST_C = 1.0, 150.0
+"""Outside of this a sensor is broken or absent."""
+_PROCESSOR_WORDS = ("cpu", "soc", "pkg", "core")
+_HELD_BACK_NOW = 0b1110
+"""Raspberry Pi firmware's bits for now: frequency capped, throttled, soft temperature limit."""
+
+
+class MachineLoad:
+    """`edge.loops.pace.Thermometer` over /sys. One thread."""
+
+    def __init__(self, sys_folder: Path = _SYS) -> None:
+        """Find the files once: which there are does not change while the machine runs."""
+        zones = [(zone / "temp", _text(zone / "type").lower()) for zone in _listed(sys_folder, "thermal_zone*/temp")]
+        processors = [path for path, kind in zones if any(word in kind for word in _PROCESSOR_WORDS)]
+        # A disk or a radio may be hot without any harm to the processor.
+        self._temperatures = processors or [path for path, _kind in zones]
+        self._firmware = sorted(sys_folder.glob("devices/platform/soc*/*firmware/get_throttled"))
+        self._counters = sorted(sys_folder.glob("devices/system/cpu/cpu*/thermal_throttle/package_throttle_count"))
+        self._counted = self._count()
+
+    def read(self) -> MachineState:
+        """Return how the machine is now. Raises nothing."""
+        values = [value for path in self._temperatures if (value := _celsius(path)) is not None]
+        return MachineState(max(values, default=None), self._held_back())
+
+    def _held_back(self) -> bool:
+        counted, before = self._count(), self._counted
+        self._counted = counted
+        now = any(_number(path, 16) & _HELD_BACK_NOW for path in self._firmware)
+        return now or counted > before
+
+    def _count(self) -> int:
+        return sum(_number(path, 10) for path in self._counters)
+
+
+def _listed(sys_folder: Path, pattern: str) -> list[Path]:
+    return [path.parent for path in sorted((sys_folder / "class" / "thermal").glob(pattern))]
+
+
+def _celsius(path: Path) -> float | None:
+    thousandths = _number(path, 10)
+    value = thousandths / 1000
+    return value if _LEAST_C <= value <= _MOST_C else None
+
+
+def _number(path: Path, base: int) -> int:
+    try:
+        return int(_text(path), base)
+    except ValueError:
+        return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        # A sensor that sleeps answers with an error; one that was unplugged is gone.
+        return ""
