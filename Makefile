@@ -28,8 +28,8 @@ fmt: $(PYTHON) ## put imports and lines in order
 	@$(PYTHON) -m ruff check --select I --fix -q .
 	@$(PYTHON) -m ruff format -q .
 
-bench: setup ## measure on this machine; writes build/bench.json
-	@$(PYTHON) -m deploy.bench
+bench: setup ## measure this machine beside DeepFace, dlib, face_recognition; writes build/bench.json (BENCH_ARGS=--quick)
+	@$(PYTHON) -m deploy.bench $(BENCH_ARGS)
 
 wheel: $(PYTHON) ## build dist/rollcall-*.whl
 	@$(PYTHON) -m pip wheel --quiet --no-deps -w dist .
