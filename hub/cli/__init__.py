@@ -6,15 +6,19 @@ from typing import Annotated
 import typer
 
 from hub.cli import (
+    calibrate,
     consent,
     console,
     db,
     enrol,
+    evaluate,
     gallery,
     lesson,
+    pack,
     register,
     room,
     section,
+    selftest,
     service,
     student,
     unit,
@@ -37,10 +41,14 @@ for name, group in (
     ("lesson", lesson.app),
     ("unit", unit.app),
     ("gallery", gallery.app),
+    ("pack", pack.app),
     ("register", register.app),
 ):
     app.add_typer(group, name=name)
 app.command("serve")(service.serve)
+app.command("calibrate", epilog=calibrate.EPILOG)(calibrate.calibrate)
+app.command("evaluate", help=evaluate.HELP, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("selftest", help=selftest.HELP, epilog=selftest.EPILOG)(selftest.selftest)
 
 
 @app.callback()

@@ -1,6 +1,5 @@
 """All levels of MTCNN's pyramid on one canvas: the first network runs once a frame instead of ten times."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,28 +59,38 @@ def laid_out(size_px: Size, smallest_px: float) -> Canvas:
     levels = [(scale, _level(size_px, scale)) for scale in _scales(size_px, smallest_px)]
     if not levels:
         return Canvas((CELL_PX, CELL_PX), ())
-    # In shelves as wide as the first level: every following one fits below it or beside another.
     canvas_width = _even(levels[0][1][0])
-    tiles: list[Tile] = []
-    shelves: list[tuple[int, int, int]] = []
-    bottom = 0
+    free = [_Space(0, 0, canvas_width, None)]
+    tiles = []
     for scale, (width, height) in levels:
-        shelf = _shelf_for(shelves, width, height, canvas_width)
-        if shelf is None:
-            shelves.append((bottom, height, 0))
-            bottom += _even(height)
-            shelf = len(shelves) - 1
-        top, shelf_height, used = shelves[shelf]
-        tiles.append(Tile(scale, used, top, width, height))
-        shelves[shelf] = (top, shelf_height, used + _even(width))
+        space = next(space for space in free if space.fits(width, height))
+        free.remove(space)
+        tiles.append(Tile(scale, space.left, space.top, width, height))
+        # Beside the tile first, which is a hole; below it the canvas grows.
+        free = [*space.around(_even(width), _even(height)), *free]
+        free.sort(key=lambda space: space.height is None)
+    bottom = max(tile.top + _even(tile.height) for tile in tiles)
     return Canvas((canvas_width, bottom), tuple(tiles))
 
 
-def _shelf_for(shelves: Sequence[tuple[int, int, int]], width: int, height: int, canvas_width: int) -> int | None:
-    for index, (_, shelf_height, used) in enumerate(shelves):
-        if height <= shelf_height and used + width <= canvas_width:
-            return index
-    return None
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """A part of the canvas where nothing lies yet; without a height it is open below."""
+
+    left: int
+    top: int
+    width: int
+    height: int | None
+
+    def fits(self, width: int, height: int) -> bool:
+        """Say whether a tile of this size can lie here."""
+        return width <= self.width and (self.height is None or height <= self.height)
+
+    def around(self, width: int, height: int) -> list["_Space"]:
+        """Return what is left when a tile lies in the upper left corner: beside it, and below both."""
+        beside = _Space(self.left + width, self.top, self.width - width, height)
+        below = _Space(self.left, self.top + height, self.width, None if self.height is None else self.height - height)
+        return [space for space in (beside, below) if space.width > 0 and (space.height is None or space.height > 0)]
 
 
 def _scales(size_px: Size, smallest_px: float) -> list[float]:
