@@ -67,6 +67,7 @@ def software() -> str:
 
 _HURRY_S = 2.0
 _WEAK_CONFIDENCE = 0.6
+_CROWD = 4
 _LONGEST_GAP_S = 5.0
 _SILENT_CAMERA_S = 30.0
 _RECORDINGS_MOST_PER_S = 60.0
@@ -170,7 +171,8 @@ def open_eyes(settings: EdgeSettings) -> Eyes:
     # The first call of each model prepares its buffers: that is time at the start and not in the first student's frame.
     eyes.detector.detect(np.zeros((settings.picture_height_px, settings.picture_width_px, 3), dtype=np.uint8))
     size_px = eyes.embedder.geometry.size_px
-    eyes.embedder.embed([np.zeros((size_px, size_px, 3), dtype=np.uint8)])
+    for faces in (1, _CROWD):
+        eyes.embedder.embed([np.zeros((size_px, size_px, 3), dtype=np.uint8)] * faces)
     return eyes
 
 

@@ -13,6 +13,7 @@ from edge.core.known import KnownStudents
 from recognition.adapters.analysis import Engine
 from recognition.adapters.chips_opencv import cut_chip
 from recognition.core.gallery import Gallery, Template
+from recognition.core.looking import probe_vectors
 
 SIZE = 1000
 FPIR = 0.01
@@ -51,4 +52,4 @@ def _vector(engine: Engine, path: Path) -> NDArray[np.float32]:
     if not faces:
         raise ValueError(f"no face is found in {path.name}; the model pack is not usable")
     largest = max(faces, key=lambda face: face.box.area_px)
-    return engine.embedder.embed([cut_chip(image, largest, engine.embedder.geometry)])
+    return probe_vectors(engine.embedder, [cut_chip(image, largest, engine.embedder.geometry)])

@@ -17,6 +17,7 @@ from recognition.adapters.analysis import DetectorKind, open_engine
 from recognition.adapters.chips_opencv import cut_chip
 from recognition.core.evidence import Decision, Scope, TrackEvidence
 from recognition.core.face import Image
+from recognition.core.looking import probe_vectors
 
 SMALLEST_FACE_PX, THREADS = 40, 2
 
@@ -48,7 +49,7 @@ class OurRival:
         geometry = self._engine.embedder.geometry
         room = Scope(self._known.gallery, self._known.points)
         decisions = []
-        for vector in self._engine.embedder.embed([cut_chip(image, face, geometry) for face in faces]):
+        for vector in probe_vectors(self._engine.embedder, [cut_chip(image, face, geometry) for face in faces]):
             evidence = TrackEvidence(self._engine.pack.same_person_floor)
             evidence.add(vector, 0.0)
             decisions.append(evidence.decide(room))

@@ -19,6 +19,7 @@ from recognition.adapters.chips_opencv import cut_chip
 from recognition.adapters.litert_embedder import LiteRtEmbedder
 from recognition.core.face import Box, ChipGeometry, Face, Image
 from recognition.core.gallery import Gallery
+from recognition.core.looking import probe_vectors
 
 _LONGEST_S = 50.0
 """When this much time has passed, what is left is not measured: somebody waits for the answer."""
@@ -154,7 +155,7 @@ class MachineBench:
             faces = engine.detector.detect(scene)
             if faces:
                 chips = [cut_chip(scene, face, engine.embedder.geometry) for face in faces]
-                gallery.match(engine.embedder.embed(chips))
+                gallery.match(probe_vectors(engine.embedder, chips))
 
         note = _counted(self.faces, "face") if self.faces else "nobody in it: bring a --picture with faces"
         self._time("a whole frame: find, cut, embed, match", frame, note=note)

@@ -106,15 +106,15 @@ def _grown(box: Box, share: float, share_down: float) -> Box:
 
 
 def _window(changed: Box | None, width: int, height: int, margin_px: int) -> Box | None:
-    """Return a half of the picture in one or both directions that holds the changes, None when none does.
+    """Return a quarter of the picture, half as wide and half as high, that holds the changes; None when none does.
 
-    Only these few sizes: every size of picture costs a detector its own preparation and memory.
+    Only this one size: every size of picture costs a detector its own preparation and tens of megabytes.
     """
     if changed is None:
         return None
     left, half_width = _half(changed.x - margin_px, changed.x + changed.width + margin_px, width)
     top, half_height = _half(changed.y - margin_px, changed.y + changed.height + margin_px, height)
-    if (half_width, half_height) == (width, height):
+    if half_width == width or half_height == height:
         return None
     return Box(left, top, half_width, half_height)
 

@@ -15,6 +15,7 @@ from recognition.core.calibration import ScoreStatistics
 from recognition.core.evidence import Decision, Scope, TrackEvidence
 from recognition.core.face import ChipGeometry, Face, Image
 from recognition.core.liveness import LivenessCheck, TrackLiveness
+from recognition.core.looking import probe_vectors
 from recognition.core.ports import FaceDetector, FaceEmbedder
 from recognition.core.quality import FaceQuality, QualityLimits, judge, measure
 from recognition.core.tracking import TrackedFace
@@ -104,7 +105,7 @@ class Identities:
         shots = [shot for seen in fresh if (shot := self._shot(frame, seen))]
         if not shots:
             return []
-        vectors = self.eyes.embedder.embed([shot.chip for shot in shots])
+        vectors = probe_vectors(self.eyes.embedder, [shot.chip for shot in shots])
         self.embedded += len(shots)
         over = []
         for shot, vector in zip(shots, vectors, strict=True):

@@ -10,6 +10,8 @@ from recognition.adapters.mtcnn_boxes import CELL_PX, STRIDE_PX
 from recognition.core.face import Image
 
 PYRAMID_STEP = 0.709
+MARGIN_PX = 4
+"""Ground around each level, a third of a window: of a face that fills the picture the network must see an edge too."""
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -17,7 +19,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A level's place on the canvas; `scale` from the picture to the level. The place is even in both directions."""
+    """A level's place on the canvas with its margin; `scale` from the picture to the level. The place is even."""
 
     scale: float
     left: int
@@ -49,8 +51,9 @@ class Canvas:
         width, height = self.size_px
         canvas = np.full((height, width, 3), MID_GREY, dtype=np.uint8)
         for tile in self.tiles:
-            area = canvas[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-            area[:] = halvings.scaled(tile.scale)
+            level = halvings.scaled(tile.scale)
+            top, left = tile.top + MARGIN_PX, tile.left + MARGIN_PX
+            canvas[top : top + level.shape[0], left : left + level.shape[1]] = level
         return canvas
 
 
@@ -104,7 +107,8 @@ def _scales(size_px: Size, smallest_px: float) -> list[float]:
 
 
 def _level(size_px: Size, scale: float) -> Size:
-    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+    """Return the size of a level with its margin."""
+    return max(1, round(size_px[0] * scale)) + 2 * MARGIN_PX, max(1, round(size_px[1] * scale)) + 2 * MARGIN_PX
 
 
 def _even(length: int) -> int:

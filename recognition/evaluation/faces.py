@@ -14,6 +14,7 @@ from recognition.adapters.enrolment_views import enrolment_vector
 from recognition.adapters.pictures import PictureLimits, decode_picture
 from recognition.core.errors import PictureRefused
 from recognition.core.face import Box, Face, Image, Vector
+from recognition.core.looking import probe_vectors
 from recognition.core.quality import FaceQuality, QualityLimits, judge, measure
 from recognition.evaluation.resume import Arrays, Memory
 
@@ -99,7 +100,7 @@ class PictureReader:
         except ValueError:
             return SeenPicture(sha256, "no_landmarks")
         quality = measure(widest, chip, image.shape[1], image.shape[0])
-        return SeenPicture(sha256, "", widest, quality, engine.embedder.embed([chip])[0], enrolled)
+        return SeenPicture(sha256, "", widest, quality, probe_vectors(engine.embedder, [chip])[0], enrolled)
 
 
 def read_limited(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recognition.adapters.chips_opencv import cut_chip
 from recognition.adapters.pictures import decode_picture
 from recognition.core.face import Face, Image
+from recognition.core.looking import probe_vectors
 from recognition.core.ports import FaceEmbedder
 from recognition.evaluation.bounds import Interval
 from recognition.evaluation.conditions import (
@@ -161,7 +162,9 @@ class WorsePictures:
         return list(np.asarray(known["vectors"], dtype=np.float32)), float(known["rate_bps"])
 
     def _embedded(self, faces: Sequence[tuple[Image, Face]]) -> NDArray[np.float32]:
-        return self.embedder.embed([cut_chip(image, face, self.embedder.geometry) for image, face in faces])
+        # One by one, as the pictures that the threshold comes from were looked at.
+        looks = [probe_vectors(self.embedder, [cut_chip(image, face, self.embedder.geometry)]) for image, face in faces]
+        return np.concatenate(looks) if looks else np.zeros((0, self.embedder.dimensions), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -124,7 +124,8 @@ def cut_painted(image: Image, face: Face, geometry: ChipGeometry) -> Image:
         raise ValueError("the landmarks are not finite or fall into one point")
     number, _, flaw = image[int(face.box.centre[1]), int(face.box.centre[0])]
     chip = np.zeros_like(_NOISE) if flaw == _FLAWS.index("dark") else _NOISE.copy()
-    chip[0, 0] = (number, 0, 0)
+    # In both upper corners: a probe may be looked at mirrored as well.
+    chip[0, 0] = chip[0, -1] = (number, 0, 0)
     assert chip.shape[0] == geometry.size_px
     return chip
 

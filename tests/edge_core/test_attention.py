@@ -42,7 +42,7 @@ def test_what_moves_everywhere_is_searched_everywhere() -> None:
 
 def test_after_a_search_the_next_one_waits_and_what_moved_meanwhile_is_not_forgotten() -> None:
     attention = attending()
-    moved = picture(Person(1, x=20, y=20, width=40))
+    moved = picture(Person(1, x=20, y=8, width=40))
     assert attention.plan(moved, 0.2, NOBODY).search == "nowhere"
     assert attention.plan(moved, 0.3, NOBODY).search == "nowhere"
     assert attention.plan(moved, 0.5, NOBODY).search == "region"
@@ -65,7 +65,7 @@ def test_a_face_that_did_not_move_is_not_looked_at() -> None:
 
 def test_somebody_new_is_searched_for_although_others_move() -> None:
     attention = attending(picture(Person(1, x=0, y=0, width=30)))
-    plan = attention.plan(picture(Person(1, x=8, y=0, width=30), Person(2, x=230)), 1.0, {7: Box(8, 0, 30, 30)})
+    plan = attention.plan(picture(Person(1, x=8, y=0, width=30), Person(2, x=270, y=8, width=40)), 1.0, {7: Box(8, 0, 30, 30)})
     assert plan.search == "region"
     assert plan.moved == {7}
     assert plan.region is not None

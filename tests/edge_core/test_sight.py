@@ -54,11 +54,11 @@ def test_somebody_who_comes_while_another_is_followed_is_found() -> None:
 def test_a_face_found_in_a_part_of_the_picture_has_its_place_in_the_whole() -> None:
     watcher = Watcher()
     watcher.look(0.0)
-    glance = watcher.look(1.0, Person(2, x=230, y=140, width=64))
+    glance = watcher.look(1.0, Person(2, x=260, y=190, width=40))
     assert glance.plan.search == "region"
     (seen,) = glance.tracked
-    assert (seen.face.box.x, seen.face.box.y) == (230, 140)
-    assert seen.face.landmarks[:, 0].min() > 230
+    assert (seen.face.box.x, seen.face.box.y) == (260, 190)
+    assert seen.face.landmarks[:, 0].min() > 260
 
 
 def test_somebody_who_left_is_no_longer_seen_and_their_track_ends() -> None:

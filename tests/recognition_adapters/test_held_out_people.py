@@ -13,6 +13,7 @@ from recognition.adapters.enrolment_views import enrolment_vector
 from recognition.adapters.pictures import read_picture
 from recognition.core.calibration import OperatingPoint, OperatingPoints, operating_points, point_once
 from recognition.core.gallery import Gallery, Match, Template, fuse
+from recognition.core.looking import probe_vectors
 
 FPIR = 0.01
 
@@ -36,7 +37,7 @@ def faces(engine: Engine, shared_folder: Path) -> dict[str, Vectors]:
                 if row["role"] == "enrol":
                     vectors.append(enrolment_vector(image, widest, engine.embedder, engine.pack.views))
                 else:
-                    vectors.extend(engine.embedder.embed([cut_chip(image, widest, engine.embedder.geometry)]))
+                    vectors.extend(probe_vectors(engine.embedder, [cut_chip(image, widest, engine.embedder.geometry)]))
     return found
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recognition.adapters.halvings_opencv import Halvings
 from recognition.adapters.mtcnn_boxes import CELL_PX, STRIDE_PX
-from recognition.adapters.mtcnn_canvas import laid_out
+from recognition.adapters.mtcnn_canvas import MARGIN_PX, laid_out
 
 
 @given(width=st.integers(1, 2000), height=st.integers(1, 1200), smallest=st.integers(12, 200))
@@ -54,5 +54,8 @@ def test_each_level_is_painted_in_its_place() -> None:
     canvas = laid_out((200, 150), 30)
     painted = canvas.painted(Halvings(image))
     for tile in canvas.tiles:
-        assert (painted[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] == 200).all()
+        rows = slice(tile.top + MARGIN_PX, tile.top + tile.height - MARGIN_PX)
+        columns = slice(tile.left + MARGIN_PX, tile.left + tile.width - MARGIN_PX)
+        assert (painted[rows, columns] == 200).all()
+        assert (painted[tile.top : tile.top + MARGIN_PX, tile.left : tile.left + tile.width] == 127).all()
     assert (painted == 127).any()
