@@ -3,7 +3,7 @@
 .PHONY: help setup demo test check fmt bench wheel lock clean
 
 PYTHON := .venv/bin/python
-FAST := not server and not model and not build and not machine and not system
+FAST := not server and not model and not build and not machine and not system and not slow
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ check: $(PYTHON) ## lint, types, layers and the fast tests, in less than a minut
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest -q -m "$(FAST)"
+	@$(PYTHON) -m pytest -q -n 2 -m "$(FAST)"
 
 fmt: $(PYTHON) ## put imports and lines in order
 	@$(PYTHON) -m ruff check --select I --fix -q .

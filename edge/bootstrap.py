@@ -169,7 +169,9 @@ def open_eyes(settings: EdgeSettings) -> Eyes:
         open_liveness(settings, engine),
     )
     # The first call of each model prepares its buffers: that is time at the start and not in the first student's frame.
-    eyes.detector.detect(np.zeros((settings.picture_height_px, settings.picture_width_px, 3), dtype=np.uint8))
+    whole = np.zeros((settings.picture_height_px, settings.picture_width_px, 3), dtype=np.uint8)
+    for picture in (whole, whole[: whole.shape[0] // 2, : whole.shape[1] // 2]):
+        eyes.detector.detect(picture)
     size_px = eyes.embedder.geometry.size_px
     for faces in (1, _CROWD):
         eyes.embedder.embed([np.zeros((size_px, size_px, 3), dtype=np.uint8)] * faces)

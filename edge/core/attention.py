@@ -55,6 +55,10 @@ class Attention:
     limits: AttentionLimits = field(default_factory=AttentionLimits)
     _before: Cells | None = None
     _searched_at_s: float = float("-inf")
+    _whole_at_s: float = float("-inf")
+    """When all of the picture was last searched: parts of it, searched again and again, are no reason to wait."""
+    _owed: bool = False
+    """A face was missed when it was too soon for another search."""
     _unexplained: Changes | None = None
 
     def plan(self, image: Image, at_s: float, expected: Mapping[int, Box]) -> Plan:
@@ -64,11 +68,13 @@ class Attention:
             return self._everywhere(now, at_s, expected)
         changed = changes(now, self._before, self.motion)
         waited_s = at_s - self._searched_at_s
-        if waited_s >= self.limits.look_anyway_s:
+        owed = self._owed and waited_s >= self.limits.search_again_s
+        if owed or at_s - self._whole_at_s >= self.limits.look_anyway_s:
             return self._everywhere(now, at_s, expected)
         moved: frozenset[int] = frozenset()
         if is_enough(changed, self.motion):
-            self._before = now
+            # Only where something changed: what changes slowly elsewhere has to add up until it counts.
+            self._before = np.where(changed, now, self._before)
             self._add_unexplained(changed, expected)
             moved = frozenset(i for i, box in expected.items() if within(changed, _grown(box, 0.3, 0.3)).any())
         unexplained = self._unexplained
@@ -76,16 +82,22 @@ class Attention:
         if unexplained is None or too_soon or not is_enough(unexplained, self.motion):
             return Plan("nowhere", None, moved)
         region = _window(around(unexplained), image.shape[1], image.shape[0], self.limits.margin_px)
-        self.searched(at_s)
+        self.searched(at_s, whole=region is None)
         return Plan("everywhere" if region is None else "region", region, moved)
 
     def may_search_again(self, at_s: float) -> bool:
         """Say whether a face that is not where it was expected may be searched for in the same frame."""
         return at_s - self._searched_at_s >= self.limits.search_again_s
 
-    def searched(self, at_s: float) -> None:
+    def searched(self, at_s: float, *, whole: bool = True) -> None:
         """Note that a search was made: what changed before it is settled."""
         self._searched_at_s, self._unexplained = at_s, None
+        if whole:
+            self._whole_at_s, self._owed = at_s, False
+
+    def missed(self) -> None:
+        """Note that a face was not where it was expected and not searched for: that is owed to a later frame."""
+        self._owed = True
 
     def _everywhere(self, now: Cells, at_s: float, expected: Mapping[int, Box]) -> Plan:
         self._before = now

@@ -6,6 +6,8 @@ Vectors live in the tracks here, in memory, and end with them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from edge.core.frame import NS_PER_S, Frame
 from edge.core.known import KnownStudents
 from edge.core.looks import TrackState
@@ -13,7 +15,8 @@ from edge.core.zone import OUTSIDE_ZONE, Zone
 from protocol.events import Stamp
 from recognition.core.calibration import ScoreStatistics
 from recognition.core.evidence import Decision, Scope, TrackEvidence
-from recognition.core.face import ChipGeometry, Face, Image
+from recognition.core.face import ChipGeometry, Face, Image, Vector
+from recognition.core.gallery import UNIT_TOLERANCE
 from recognition.core.liveness import LivenessCheck, TrackLiveness
 from recognition.core.looking import probe_vectors
 from recognition.core.ports import FaceDetector, FaceEmbedder
@@ -50,6 +53,8 @@ class TrackRecord:
     present_id: str | None = None
     """Whom the track's sightings are of, from the look that passed until a later one takes it back."""
     usable: bool = False
+    splits: int = 0
+    """How often the track passed to somebody else."""
     refusals: tuple[str, ...] = ()
     sampled_at_s: float = float("-inf")
 
@@ -107,18 +112,22 @@ class Identities:
             return []
         vectors = probe_vectors(self.eyes.embedder, [shot.chip for shot in shots])
         self.embedded += len(shots)
-        over = []
+        over, embedded = [], []
         for shot, vector in zip(shots, vectors, strict=True):
             track = self.tracks[shot.track_id]
+            if not _is_usable(vector):
+                # A fault of the models and of nobody else: the other faces count, and the unit goes on.
+                track.refusals = ("low_confidence",)
+                continue
             if not track.evidence.add(vector, frame.at_s, shot.quality):
                 # Another person: who came before has nothing to say about who is here now.
                 over.append((shot.track_id, self.tracks.pop(shot.track_id)))
-                track = self._begin(shot.track_id, frame.stamp)
-                track.usable = True
+                track = self._begin_again(shot.track_id, frame.stamp, track)
                 track.evidence.add(vector, frame.at_s, shot.quality)
             track.sampled_at_s = frame.at_s
-        self._check_liveness(frame, shots)
-        for shot in shots:
+            embedded.append(shot)
+        self._check_liveness(frame, embedded)
+        for shot in embedded:
             _decide(self.tracks[shot.track_id], known)
         return over
 
@@ -137,11 +146,21 @@ class Identities:
         """Forget a track; return what was known of it."""
         return self.tracks.pop(track_id, None)
 
-    def _begin(self, track_id: int, stamp: Stamp) -> TrackRecord:
-        evidence = TrackEvidence(self.eyes.same_person_floor, statistics=self.eyes.statistics)
+    def _begin(self, track_id: int, stamp: Stamp, looks: int = 0) -> TrackRecord:
+        evidence = TrackEvidence(self.eyes.same_person_floor, statistics=self.eyes.statistics, looks=looks)
         liveness = TrackLiveness() if self.eyes.liveness is not None else None
         track = self.tracks[track_id] = TrackRecord(evidence, liveness, stamp)
         self.begun += 1
+        return track
+
+    def _begin_again(self, track_id: int, stamp: Stamp, before: TrackRecord) -> TrackRecord:
+        """Begin the evidence of whoever took a track over.
+
+        Once that is a person like any other. A track that is split again and again is one face in changing light, and
+        must not get a first look, which has the largest share of the error, with every change.
+        """
+        track = self._begin(track_id, stamp, looks=before.evidence.looks if before.splits else 0)
+        track.splits, track.usable = before.splits + 1, True
         return track
 
     def _shot(self, frame: Frame, seen: TrackedFace) -> _Shot | None:
@@ -186,11 +205,17 @@ def _decide(track: TrackRecord, known: KnownStudents, *, same_points: bool = Tru
     room = Scope(known.gallery, known.points)
     wider = Scope(known.wider, known.wider_points) if known.wider and known.wider_points else None
     now = track.evidence.decide(room, known.look_alikes, wider)
-    if track.liveness is not None and now.kind == "present" and track.liveness.verdict() != "live":
+    live = track.liveness is None or track.liveness.verdict() == "live"
+    if now.kind == "present" and not live:
         # Not before the networks have seen enough, and if they never do, a person is asked.
         now = replace(now, kind="review", reason="liveness")
+    may_stay = live and same_points
     if now.kind == "present":
         track.present_id = now.student_id
-    elif track.present_id is not None and not (same_points and track.evidence.still(track.present_id, now)):
+    elif track.present_id and not (may_stay and track.evidence.still(track.present_id, now, known.points)):
         track.present_id = None
     track.decision = now
+
+
+def _is_usable(vector: Vector) -> bool:
+    return bool(np.isfinite(vector).all()) and abs(float(np.linalg.norm(vector)) - 1.0) <= UNIT_TOLERANCE

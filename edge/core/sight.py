@@ -1,6 +1,6 @@
 """A frame to tracked faces, with as little looking as possible."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from recognition.core.face import Box, Face, Image
 from recognition.core.ports import FaceDetector
 from recognition.core.tracking import TrackedFace, Tracker
 
+_BORDER_PX = 2.0
 _SAME = 0.3
 """Overlap from which a detection is the face that was expected there: it need not be followed as well."""
 
@@ -47,13 +48,16 @@ class Sight:
         size_px = (float(image.shape[1]), float(image.shape[0]))
         expected = {i: box for i, box in self.tracker.predicted(at_s).items() if i in self._visible}
         plan = self.attention.plan(image, at_s, expected)
-        found = self._search(image, plan)
+        found = self._search(image, plan, expected)
         searched = plan.search != "nowhere"
         followed, missed = self._follow(image, plan, expected, found)
-        if missed and not searched and self.attention.may_search_again(at_s):
+        if missed and plan.search != "everywhere":
             # It moved faster than expected, and a track that is not found again soon is broken.
-            found, searched = self.detector.detect(image), True
-            self.attention.searched(at_s)
+            if self.attention.may_search_again(at_s):
+                found, searched = self.detector.detect(image), True
+                self.attention.searched(at_s)
+            else:
+                self.attention.missed()
         still = {i: face for i, face in self._visible.items() if i not in plan.moved}
         tracked = self.tracker.update(
             [face for face in found if face.confidence >= self.sure_from],
@@ -71,14 +75,23 @@ class Sight:
         self._visible = {}
         return self.tracker.end_all()
 
-    def _search(self, image: Image, plan: Plan) -> list[Face]:
+    def _search(self, image: Image, plan: Plan, expected: Mapping[int, Box]) -> list[Face]:
         if plan.search == "nowhere":
             return []
         if plan.region is None:
             return self.detector.detect(image)
         left, top = int(plan.region.x), int(plan.region.y)
         right, bottom = left + int(plan.region.width), top + int(plan.region.height)
-        return [_moved(face, left, top) for face in self.detector.detect(image[top:bottom, left:right])]
+        found = [_moved(face, left, top) for face in self.detector.detect(image[top:bottom, left:right])]
+        # A known face that the part cuts through is followed whole instead.
+        height, width = image.shape[:2]
+        inner = (left > 0, top > 0, right < width, bottom < height)
+        cut = [_is_cut(face.box, plan.region, inner) for face in found]
+        return [
+            face
+            for face, is_cut in zip(found, cut, strict=True)
+            if not (is_cut and any(face.box.iou(box) > 0 for box in expected.values()))
+        ]
 
     def _follow(
         self, image: Image, plan: Plan, expected: dict[int, Box], found: list[Face]
@@ -94,6 +107,17 @@ def _found_by(tracked: Iterable[TrackedFace], followed: Iterable[Face], still: I
     how: dict[int, FoundBy] = {id(face): "still" for face in still}
     how.update({id(face): "follow" for face in followed})
     return {seen.track_id: how.get(id(seen.face), "search") for seen in tracked}
+
+
+def _is_cut(box: Box, region: Box, inner: tuple[bool, bool, bool, bool]) -> bool:
+    """Tell whether a box reaches a border of the region (left, top, right, bottom) that is none of the picture's."""
+    reaches = (
+        box.x <= region.x + _BORDER_PX,
+        box.y <= region.y + _BORDER_PX,
+        box.x + box.width >= region.x + region.width - _BORDER_PX,
+        box.y + box.height >= region.y + region.height - _BORDER_PX,
+    )
+    return any(is_inner and reached for is_inner, reached in zip(inner, reaches, strict=True))
 
 
 def _moved(face: Face, right: int, down: int) -> Face:

@@ -36,6 +36,11 @@ class SelfTest:
     def problems(self) -> tuple[str, ...]:
         """What should not stay as it is, as sentences; empty when all is well."""
         found = []
+        if self.figures.missed and all(row.fnir == 1.0 for row in self.figures.missed):
+            found.append(
+                "nobody is recognised at all: with these pictures and this pack nobody will be marked; "
+                "rollcall-hub calibrate --show says what is missing"
+            )
         if not self.figures.holds:
             found.append(
                 f"at least {self.figures.strangers.interval.low:.2%} of the students are taken for somebody else when "

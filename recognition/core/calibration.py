@@ -219,7 +219,9 @@ class ScoreStatistics:
         above, below = genuine.density(max(score, strangers.tail_start)), strangers.density(score)
         if below <= 0.0:
             return most
-        return max(-most, min(most, log(above / below))) if above > 0.0 else -most
+        ratio = max(-most, min(most, log(above / below))) if above > 0.0 else -most
+        # Where no tail was fitted nothing is known, and own scores of fewer samples may seem likely there.
+        return min(0.0, ratio) if score < strangers.tail_start else ratio
 
 
 def operating_points(statistics: ScoreStatistics, gallery_size: int, fpir: float) -> OperatingPoints:

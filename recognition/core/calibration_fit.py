@@ -33,10 +33,15 @@ _SMALLEST_SCALE = 1e-6
 _SMALLEST_DEVIATION = 1e-4
 
 
-def fit_stranger_scores(samples: int, scores: NDArray[np.floating], margin: float) -> StrangerScores:
+def fit_stranger_scores(
+    samples: int, scores: NDArray[np.floating], margin: float, shortest_tail: float = SHORTEST_TAIL
+) -> StrangerScores:
     """Fit the scores, (n,) cosines of strangers' fused tracks of `samples` vectors with single templates.
 
-    `margin` is taken over: the smallest lead that is asked for. Raises ValueError for scores that are not finite, and
+    `margin` is taken over: the smallest lead that is asked for. `shortest_tail`, -1 to 0, is the shape under which none
+    is believed: that of scores of which there are more, for instance.
+
+    Raises ValueError for scores that are not finite, and
     for fewer than LEAST_COMPARISONS or fewer than LEAST_EXCESSES different from the rest.
     """
     values = np.asarray(scores, dtype=np.float64).ravel()
@@ -49,7 +54,7 @@ def fit_stranger_scores(samples: int, scores: NDArray[np.floating], margin: floa
     excess = values[values > start] - start
     if len(excess) < LEAST_EXCESSES:
         raise ValueError(f"only {len(excess)} scores stand out from the rest: {LEAST_EXCESSES} are needed for a tail")
-    shape = _shape(excess)
+    shape = _shape(excess, shortest_tail)
     return StrangerScores(
         samples=samples,
         comparisons=len(values),
@@ -96,12 +101,12 @@ def fit_genuine_scores(samples: int, scores: NDArray[np.floating]) -> GenuineSco
     return GenuineScores(samples, len(values), round(float(values.mean()), 5), round(deviation, 6))
 
 
-def _shape(excess: NDArray[np.float64]) -> float:
-    """Return xi of the excesses (n,), each above 0, held between SHORTEST_TAIL and 0 (exponential)."""
+def _shape(excess: NDArray[np.float64], shortest_tail: float) -> float:
+    """Return xi of the excesses (n,), each above 0, held between `shortest_tail` and 0 (exponential)."""
     ascending = np.sort(excess)
     above = np.arange(len(ascending) - 1, -1, -1) / (len(ascending) - 1)
     mean = float(ascending.mean())
     spread = mean - 2 * float((ascending * above).mean())
     # Equal excesses have no spread: the tail ends there, as abruptly as is believed.
-    shape = 2 - mean / spread if spread > 1e-12 else SHORTEST_TAIL
-    return min(0.0, max(SHORTEST_TAIL, shape))
+    shape = 2 - mean / spread if spread > 1e-12 else shortest_tail
+    return min(0.0, max(shortest_tail, shape))

@@ -77,13 +77,17 @@ class TrackEvidence:
         same_person_floor: float,
         limits: EvidenceLimits | None = None,
         statistics: ScoreStatistics | None = None,
+        looks: int = 0,
     ) -> None:
-        """Take the cosine under which two moments are not one person (the pack's `same_person_floor`)."""
+        """Take the cosine under which two moments are not one person (the pack's `same_person_floor`).
+
+        `looks` are those that the track has had already, before it was split once more: they are counted on.
+        """
         self._floor = same_person_floor
         self._limits = limits or EvidenceLimits()
         self._statistics = statistics
         self._samples: list[_Sample] = []
-        self._looks = 0
+        self._looks = looks
 
     @property
     def samples(self) -> int:
@@ -148,17 +152,17 @@ class TrackEvidence:
             return self._decision("review", match, "known_look_alike", ((match.student_id, match.score), *scores))
         return self._found(match, point)
 
-    def still(self, student_id: str, decision: Decision) -> bool:
-        """Say whether somebody who was found before may go on being seen after `decision` was made.
+    def still(self, student_id: str, decision: Decision, points: OperatingPoints) -> bool:
+        """Say whether somebody who was found before may go on being seen after `decision` was made by `points`.
 
         A later look asks for more than an earlier one, because it is one more chance for a stranger; the student who
-        passed has no need of another chance. They stay while they are the closest and likelier than a stranger.
+        passed has no need of another chance. They stay while they are the closest and would pass a first look.
         """
         if decision.kind == "present":
             return decision.student_id == student_id
         closest = decision.candidates[0][0] if decision.candidates else None
-        likelier = decision.log_likelihood is not None and decision.log_likelihood > 0.0
-        return decision.kind in ("undecided", "unknown") and closest == student_id and likelier
+        passes = decision.score >= points.for_samples(1).threshold
+        return decision.kind in ("undecided", "unknown") and closest == student_id and passes
 
     def _elsewhere(self, fused: Vector, wider: Scope | None) -> Decision | None:
         if wider is None:

@@ -86,19 +86,30 @@ def measure(face: Face, chip: Image, frame_width: int, frame_height: int) -> Fac
 
 def judge(quality: FaceQuality, limits: QualityLimits) -> tuple[Refusal, ...]:
     """Return every reason against the face, the one a person can act on first; empty when it is good enough."""
+    # Each as what must hold: a number that is none holds nothing.
     checks = (
-        ("too_small", quality.face_px, limits.min_face_px, quality.face_px < limits.min_face_px),
-        ("cut_by_border", quality.inside, limits.min_inside, quality.inside < limits.min_inside),
-        ("turned_away", abs(quality.yaw_ratio), limits.max_yaw_ratio, abs(quality.yaw_ratio) > limits.max_yaw_ratio),
-        ("looking_up", quality.pitch_ratio, limits.min_pitch_ratio, quality.pitch_ratio < limits.min_pitch_ratio),
-        ("looking_down", quality.pitch_ratio, limits.max_pitch_ratio, quality.pitch_ratio > limits.max_pitch_ratio),
-        ("tilted", abs(quality.roll_deg), limits.max_roll_deg, abs(quality.roll_deg) > limits.max_roll_deg),
-        ("too_dark", quality.brightness, limits.min_brightness, quality.brightness < limits.min_brightness),
-        ("too_bright", quality.brightness, limits.max_brightness, quality.brightness > limits.max_brightness),
-        ("low_contrast", quality.contrast, limits.min_contrast, quality.contrast < limits.min_contrast),
-        ("blurred", quality.sharpness, limits.min_sharpness, quality.sharpness < limits.min_sharpness),
-        ("partly_covered", quality.evenness, limits.min_evenness, quality.evenness < limits.min_evenness),
-        ("low_confidence", quality.confidence, limits.min_confidence, quality.confidence < limits.min_confidence),
+        ("too_small", quality.face_px, limits.min_face_px, not quality.face_px >= limits.min_face_px),
+        ("cut_by_border", quality.inside, limits.min_inside, not quality.inside >= limits.min_inside),
+        (
+            "turned_away",
+            abs(quality.yaw_ratio),
+            limits.max_yaw_ratio,
+            not abs(quality.yaw_ratio) <= limits.max_yaw_ratio,
+        ),
+        ("looking_up", quality.pitch_ratio, limits.min_pitch_ratio, not quality.pitch_ratio >= limits.min_pitch_ratio),
+        (
+            "looking_down",
+            quality.pitch_ratio,
+            limits.max_pitch_ratio,
+            not quality.pitch_ratio <= limits.max_pitch_ratio,
+        ),
+        ("tilted", abs(quality.roll_deg), limits.max_roll_deg, not abs(quality.roll_deg) <= limits.max_roll_deg),
+        ("too_dark", quality.brightness, limits.min_brightness, not quality.brightness >= limits.min_brightness),
+        ("too_bright", quality.brightness, limits.max_brightness, not quality.brightness <= limits.max_brightness),
+        ("low_contrast", quality.contrast, limits.min_contrast, not quality.contrast >= limits.min_contrast),
+        ("blurred", quality.sharpness, limits.min_sharpness, not quality.sharpness >= limits.min_sharpness),
+        ("partly_covered", quality.evenness, limits.min_evenness, not quality.evenness >= limits.min_evenness),
+        ("low_confidence", quality.confidence, limits.min_confidence, not quality.confidence >= limits.min_confidence),
     )
     return tuple(Refusal(reason, value, limit) for reason, value, limit, refused in checks if refused)
 

@@ -65,7 +65,9 @@ def test_a_face_that_did_not_move_is_not_looked_at() -> None:
 
 def test_somebody_new_is_searched_for_although_others_move() -> None:
     attention = attending(picture(Person(1, x=0, y=0, width=30)))
-    plan = attention.plan(picture(Person(1, x=8, y=0, width=30), Person(2, x=270, y=8, width=40)), 1.0, {7: Box(8, 0, 30, 30)})
+    plan = attention.plan(
+        picture(Person(1, x=8, y=0, width=30), Person(2, x=270, y=8, width=40)), 1.0, {7: Box(8, 0, 30, 30)}
+    )
     assert plan.search == "region"
     assert plan.moved == {7}
     assert plan.region is not None

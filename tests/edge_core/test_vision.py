@@ -133,7 +133,7 @@ def test_a_stranger_who_reaches_no_look_s_own_point_is_never_seen(data: st.DataO
 
 
 def test_a_student_stays_after_the_look_that_passed_although_later_ones_ask_for_more() -> None:
-    """With the pack's statistics it is known that the score is still likelier this student's than a stranger's."""
+    """While they would still pass a first look: they need no further chance."""
     room = Room(
         known_students(1, 2, points=rising(0.6, 0.99)),
         PaintedEmbedder(LOOKS),
@@ -146,8 +146,10 @@ def test_a_student_stays_after_the_look_that_passed_although_later_ones_ask_for_
     )
     room.watch(0, 100, Person(11))
     assert whom(room.events) == [about("seen", 1)]
-    without = Room(known_students(1, 2, points=rising(0.6, 0.99)), PaintedEmbedder(LOOKS))
-    without.watch(0, 100, Person(11))
+    without = Room(known_students(1, 2, points=rising(0.65, 0.99)), PaintedEmbedder({11: look(46), 12: look(52)}))
+    without.watch(0, 10, Person(11))
+    without.watch(10, 100, Person(12))
+    # What is seen of them falls under the point of a first look, and nothing else is known of this pack.
     assert whom(without.events) == [about("seen", 1), about("left", 1)]
 
 

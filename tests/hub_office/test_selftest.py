@@ -118,6 +118,13 @@ def test_a_mixed_up_picture_is_a_problem(school: School) -> None:
     ).items()
 
 
+def test_a_gallery_in_which_nobody_is_recognised_is_a_problem(school: School) -> None:
+    """That nobody is marked wrongly says little where nobody is marked at all."""
+    for number in range(6):
+        school.enrol(f"N{number}", [school.picture(school.direction()) for _ in range(2)])
+    assert any("nobody is recognised" in problem for problem in school.examine().problems)
+
+
 def test_people_without_consent_are_not_compared(school: School) -> None:
     school.enrol("40", [school.picture(school.direction())], consent=False)
     assert school.examine().as_row()["students"] == 6

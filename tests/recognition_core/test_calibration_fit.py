@@ -100,3 +100,11 @@ def test_own_scores_are_described_by_mean_and_deviation() -> None:
     for scores in (np.array([0.9]), np.array([0.9, np.inf])):
         with pytest.raises(ValueError, match="two finite"):
             fit_genuine_scores(1, scores)
+
+
+def test_a_tail_is_not_believed_to_end_sooner_than_the_caller_allows() -> None:
+    scores = np.concatenate([np.full(9000, 0.5), np.linspace(0.9, 0.95, 1000)])
+    free = fit_stranger_scores(1, scores, 0.01)
+    held = fit_stranger_scores(1, scores, 0.01, shortest_tail=-0.1)
+    assert free.tail_shape < -0.1 == held.tail_shape
+    assert held.threshold(1e-6) > free.threshold(1e-6)

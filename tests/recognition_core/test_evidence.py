@@ -223,18 +223,13 @@ STATISTICS = ScoreStatistics(
 )
 
 
-def test_who_passed_once_stays_while_they_are_the_closest_and_likelier_than_a_stranger() -> None:
-    evidence = TrackEvidence(FLOOR, statistics=STATISTICS)
+def test_who_passed_once_stays_while_they_are_the_closest_and_would_pass_a_first_look() -> None:
+    evidence = TrackEvidence(FLOOR)
     evidence.add(moment(1, 1), 0.0)
     strict = evidence.decide(Scope(PEOPLE, points(1.0)))
-    assert strict.kind == "undecided"
-    assert strict.log_likelihood is not None
-    assert strict.log_likelihood > 0
-    assert evidence.still("s1", strict)
-    assert not evidence.still("s2", strict)
-    without = TrackEvidence(FLOOR)
-    without.add(moment(1, 1), 0.0)
-    assert not without.still("s1", without.decide(Scope(PEOPLE, points(1.0))))
+    assert evidence.still("s1", strict, points(0.8))
+    assert not evidence.still("s1", strict, points(1.0))
+    assert not evidence.still("s2", strict, points(0.8))
 
 
 def test_who_became_a_question_no_longer_stays() -> None:
@@ -242,7 +237,7 @@ def test_who_became_a_question_no_longer_stays() -> None:
     evidence.add(moment(1, 1), 0.0)
     asked = evidence.decide(Scope(PEOPLE, points()), frozenset({frozenset({"s1", "s3"})}))
     assert asked.kind == "review"
-    assert not evidence.still("s1", asked)
+    assert not evidence.still("s1", asked, points())
 
 
 def test_the_log_likelihood_of_a_stranger_is_lower_than_that_of_a_student() -> None:

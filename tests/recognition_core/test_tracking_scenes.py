@@ -17,6 +17,8 @@ from tests.recognition_core import walking
 from tests.recognition_core.builders import a_face
 from tests.recognition_core.walking import Account, Camera, Detector, Scene, Seen, Walker, film
 
+pytestmark = pytest.mark.slow
+
 Story = Callable[[Random], list[Walker]]
 
 CAMERAS = {

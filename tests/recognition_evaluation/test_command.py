@@ -17,6 +17,8 @@ from recognition.evaluation.operating import GroupRow
 from recognition.evaluation.resume import FOLDER, KEY_FILE
 from tests.recognition_evaluation.test_evaluate import SAMPLES
 
+pytestmark = pytest.mark.slow
+
 INDEX = """file,identity,role
 {0}/obama.jpg,a,enrol
 {0}/obama2.jpg,a,probe

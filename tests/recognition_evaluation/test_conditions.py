@@ -17,6 +17,8 @@ from recognition.evaluation.conditions import (
 )
 from recognition.evaluation.distances import distance_m, reach
 
+pytestmark = pytest.mark.slow
+
 SPOTS = np.array([[70, 80], [110, 80], [90, 100], [75, 120], [105, 120]], dtype=np.float32)
 
 

@@ -32,6 +32,8 @@ from recognition.evaluation.liveness import (
 )
 from recognition.evaluation.liveness_scenes import TREATMENTS, HeldPhotograph
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = PROJECT / "deploy" / "samples"
 
 
