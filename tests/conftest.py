@@ -56,6 +56,8 @@ class Broker:
 @pytest.hookimpl(tryfirst=True)  # before `-m` decides what to leave out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by what it needs."""
+    # The longest first, and those that mostly wait beside those that compute: at the end every process is busy.
+    items.sort(key=lambda item: item.path.parent.name != "system")
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_BY_FIXTURE:

@@ -5,15 +5,18 @@ import threading
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
+from edge.adapters.frame_format import decoded
 from edge.core.errors import CameraLost
 from edge.core.frame import Frame
 from edge.core.ports import Clock
+from protocol.events import Stamp
 from recognition.core.face import Image
 
 _STALE_FRAMES = 2
 """After a failure OpenCV may still hand out frames it had in its buffers."""
+_DAMAGED_FRAMES = 5
+"""A disturbed cable spoils single frames; opening the device anew costs seconds. So many in a row are a fault."""
 _FROZEN_S = 10.0
 _SPARSE = 8
 _DARK = 24
@@ -82,19 +85,9 @@ class OpenCvCamera:
         """Return the next frame at the wanted rate. Raises CameraLost."""
         with self._lock:
             capture = self._opened()
-            # Frames in between are taken and not decoded: otherwise the driver's queue hands out old ones.
-            while True:
-                self._grab(capture)
-                if self._clock.monotonic_s() >= self._due_s:
-                    break
-            stamp = self._clock.stamp()
-            ok, image = capture.retrieve()
-            if not ok or image is None or image.ndim != 3:
-                self._drop()
-                raise CameraLost(f"the camera {self._name()} gave a picture that cannot be read", hint=self._remedy())
+            picture, stamp = self._next_decoded(capture)
             now_s = self._clock.monotonic_s()
             self._due_s = max(self._due_s + self._gap_s, now_s)
-            picture = np.asarray(image, dtype=np.uint8)
             if not self._request.is_stream and self._sameness.seconds(picture, now_s) > _FROZEN_S:
                 self._drop()
                 raise CameraLost(
@@ -124,6 +117,25 @@ class OpenCvCamera:
     def _opened(self) -> cv2.VideoCapture:
         self._capture = self._capture or self._open()
         return self._capture
+
+    def _next_decoded(self, capture: cv2.VideoCapture) -> tuple[Image, Stamp]:
+        """Return the next frame that is due and can be decoded, and when it was taken. Raises CameraLost."""
+        for _ in range(_DAMAGED_FRAMES):
+            # Frames in between are taken and not decoded: otherwise the driver's queue hands out old ones.
+            while True:
+                self._grab(capture)
+                if self._clock.monotonic_s() >= self._due_s:
+                    break
+            stamp = self._clock.stamp()
+            try:
+                picture = decoded(capture)
+            except CameraLost:
+                self._drop()
+                raise
+            if picture is not None:
+                return picture, stamp
+        self._drop()
+        raise CameraLost(f"the camera {self._name()} gives pictures that cannot be read", hint=self._remedy())
 
     def _grab(self, capture: cv2.VideoCapture) -> None:
         if not capture.grab():

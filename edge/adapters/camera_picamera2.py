@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge.adapters.camera_opencv import CameraRequest
+from edge.adapters.frame_format import as_bgr_bytes
 from edge.adapters.stamping import moved
 from edge.core.errors import CameraLost
 from edge.core.frame import Frame
@@ -34,11 +35,17 @@ class PiCamera:
         camera = self._opened()
         try:
             with camera.captured_request() as request:
-                image = np.array(request.make_array("main"), dtype=np.uint8)
+                # A copy: the memory behind it goes back to the sensor.
+                taken = np.array(request.make_array("main"))
                 taken_ns = request.get_metadata().get("SensorTimestamp")
         except (RuntimeError, OSError) as exc:
             self.close()
             raise CameraLost("the camera gives no picture", hint="check the ribbon cable") from exc
+        try:
+            image = as_bgr_bytes(taken)
+        except CameraLost:
+            self.close()
+            raise
         now = self._clock.stamp()
         # SensorTimestamp counts on the boot clock; exposure and queue lie between it and now.
         behind_ns = taken_ns - now.boottime_ns if taken_ns else 0

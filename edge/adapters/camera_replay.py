@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.adapters.frame_format import decoded
 from edge.adapters.stamping import moved
 from edge.core.errors import CameraEnded, CameraLost
 from edge.core.frame import NS_PER_S, Frame
@@ -23,6 +24,8 @@ from recognition.core.face import Image
 PICTURE_EVERY_S = 0.5
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _USUAL_RATE = 25.0
+_DAMAGED_FRAMES = 25
+"""Frames in a row that may be unreadable before a video counts as over: a decoder does not tell one from the other."""
 _REMEDY = "check camera.source"
 
 log = logging.getLogger(__name__)
@@ -198,17 +201,48 @@ def _video(path: Path, thinning: _Thinning) -> Iterator[_Picture]:
     capture = cv2.VideoCapture(str(path))
     try:
         rate = _rate(capture)
-        number = 0
+        expected = 0
         # Taken and only then decoded, if it is wanted: decoding is what costs.
-        while capture.grab():
-            if thinning.wants(number / rate, 1 / rate):
-                ok, image = capture.retrieve()
-                if not ok:
-                    break
-                yield _Picture(0, number / rate, np.asarray(image, dtype=np.uint8))
-            number += 1
+        for number in _grabbed(capture):
+            image = None
+            if wanted := thinning.wants(number / rate, 1 / rate):
+                image = decoded(capture)
+            if wanted and image is None:
+                continue
+            _tell_of_gap(number - expected)
+            expected = number + 1
+            if image is not None:
+                yield _Picture(0, number / rate, image)
+        # Some headers only estimate the number of frames.
+        if expected and (missing := int(_count(capture)) - expected) > 1:
+            log.warning("video ends early: not readable frames=%d", missing)
     finally:
         capture.release()
+
+
+def _grabbed(capture: cv2.VideoCapture) -> Iterator[int]:
+    """Take frame after frame and give its number, from 0; frames that are damaged are passed over and counted."""
+    count = _count(capture)
+    number = damaged = 0
+    while damaged <= _DAMAGED_FRAMES:
+        if capture.grab():
+            damaged = 0
+            yield number
+        elif number >= count > 0:
+            return
+        else:
+            damaged += 1
+        number += 1
+
+
+def _tell_of_gap(frames: int) -> None:
+    if frames:
+        log.warning("video goes on after a gap: not readable frames=%d", frames)
+
+
+def _count(capture: cv2.VideoCapture) -> float:
+    """Return how many frames the headers promise; 0 where they do not say."""
+    return max(0.0, float(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
 
 def _rate(capture: cv2.VideoCapture) -> float:
@@ -222,9 +256,7 @@ def _length_s(source: Path, picture_every_s: float) -> float:
         return picture_every_s * sum(len(scene) for scene in _scenes(source))
     capture = cv2.VideoCapture(str(source))
     try:
-        count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if count <= 0:
-            count = float(sum(1 for _ in iter(capture.grab, False)))
+        count = _count(capture) or 1.0 + max(_grabbed(capture), default=-1)
         return count / _rate(capture)
     finally:
         capture.release()

@@ -81,8 +81,8 @@ class FaceAnalyser:
     def one_good_face(self, image: Image) -> EnrolledFace:
         """Return the face of `image` (height, width, 3) uint8 BGR.
 
-        Raises PictureRefused with reason "no_face", "several_faces", or the first reason of `recognition.core.quality`
-        against the face; the message names them all.
+        Raises PictureRefused with reason "no_face", "several_faces", "no_vector", or the first reason of
+        `recognition.core.quality` against the face; the message names them all.
         """
         face = self._only_face(self._detector.detect(image))
         try:
@@ -94,7 +94,15 @@ class FaceAnalyser:
         refusals = judge(quality, self._limits)
         if refusals:
             raise PictureRefused(refusals[0].reason, "; ".join(describe(refusal) for refusal in refusals))
-        return EnrolledFace(enrolment_vector(image, face, self._embedder, self._views), quality, face.box)
+        try:
+            vector = enrolment_vector(image, face, self._embedder, self._views)
+        except ValueError as exc:
+            raise PictureRefused(
+                "no_vector",
+                "the models gave nothing usable for this picture",
+                hint="take another one; if it happens with every picture, run `rollcall-hub pack verify`",
+            ) from exc
+        return EnrolledFace(vector, quality, face.box)
 
     def _only_face(self, faces: list[Face]) -> Face:
         if not faces:

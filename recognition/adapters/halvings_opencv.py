@@ -21,6 +21,10 @@ class Halvings:
     """
 
     def __init__(self, image: Image) -> None:
+        """Take a picture (height, width, 3) uint8 BGR; ValueError for anything else, and for one without a pixel."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            # OpenCV would make something of it, and a network would find faces in that, or nobody.
+            raise ValueError(f"a picture is {image.dtype} {image.shape}, expected uint8 (height, width, 3)")
         self._halves = [image]
 
     @property
@@ -41,7 +45,7 @@ class Halvings:
     def patches(self, squares: Squares, size_px: int) -> NDArray[np.uint8]:
         """Return what lies in each square, (n, size_px, size_px, 3) uint8 BGR, mid-grey outside of the picture."""
         patches = np.empty((len(squares), size_px, size_px, 3), dtype=np.uint8)
-        for patch, (left, top, right, _) in zip(patches, squares[:, :4].astype(np.float64), strict=True):
+        for index, (left, top, right, _) in enumerate(squares[:, :4].astype(np.float64)):
             side = max(right - left, 1e-3)
             half, factor = self._at_least(min(1.0, size_px / side))
             step = side * factor / size_px
@@ -49,11 +53,11 @@ class Halvings:
             reading = np.array(
                 [[step, 0, left * factor + step / 2 - 0.5], [0, step, top * factor + step / 2 - 0.5]], dtype=np.float64
             )
-            cv2.warpAffine(
+            # Not with `dst`: where that does not fit OpenCV writes elsewhere, and says nothing.
+            patches[index] = cv2.warpAffine(
                 half,
                 reading,
                 (size_px, size_px),
-                dst=patch,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=MID_GREY,

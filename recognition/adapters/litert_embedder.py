@@ -69,8 +69,16 @@ def check_chips(chips: Sequence[Image], size_px: int) -> None:
 
 
 def to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows (n, d) brought to unit length; a row of zeros, which no picture gives, becomes the first axis."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    safe = np.where(lengths > 0, vectors, np.eye(1, vectors.shape[1], dtype=np.float32))
+    """Return rows (n, d) brought to unit length; a row of zeros, which no picture gives, becomes the first axis.
+
+    A row that is not finite becomes NaN throughout, which every gallery refuses: no fault of a model may look like a
+    face that others can resemble.
+    """
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    # In float64: the squares of large float32 values have no place in float32.
+    exact = np.where(finite[:, np.newaxis], vectors, 0).astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    safe = np.where(lengths > 0, exact, np.eye(1, vectors.shape[1]))
     rows: NDArray[np.float32] = (safe / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    rows[~finite] = np.nan
     return rows

@@ -82,7 +82,7 @@ class MtcnnDetector:
         self._place = LitertModel(pack.detector_file("mtcnn", "place"), threads=threads, most_shapes=len(PLACE_BATCHES))
 
     def detect(self, image: Image) -> list[Face]:
-        """See FaceDetector."""
+        """See FaceDetector. Raises ValueError for what is no picture of at least 1 x 1 pixel."""
         halvings = Halvings(image)
         boxes = self._refined(halvings, self._proposed(halvings))
         placed = self._placed(halvings, boxes)
@@ -94,10 +94,13 @@ class MtcnnDetector:
         return [_face(found[index], landmarks[index]) for index in order]
 
     def follow(self, image: Image, boxes: Sequence[Box]) -> list[Face | None]:
-        """See FaceDetector. Only the last network runs, twice for each face: a thousandth of a whole search."""
+        """See FaceDetector. Only the last network runs, twice for each face: a thousandth of a whole search.
+
+        Raises ValueError as `detect` does.
+        """
+        halvings = Halvings(image)
         if not boxes:
             return []
-        halvings = Halvings(image)
         expected = np.array([(b.x, b.y, b.x + b.width, b.y + b.height, 1.0) for b in boxes], dtype=np.float32)
         first = self._placed(halvings, squared(expected))
         starts = squared(first.boxes)

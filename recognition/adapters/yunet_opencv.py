@@ -51,17 +51,18 @@ class YunetDetector:
             raise PackInvalid(f"OpenCV cannot read {model_file} as a YuNet model: {exc.err}") from exc
 
     def detect(self, image: Image) -> list[Face]:
-        """See FaceDetector."""
+        """See FaceDetector. Raises ValueError for what is no picture of at least 1 x 1 pixel."""
+        halvings = Halvings(image)
         wanted = max(WORKING_FACE_PX / self._smallest_face_px, LEAST_SIDE_PX / max(image.shape[:2]))
         scale = min(1.0, wanted)
-        frame = Halvings(image).scaled(scale)
+        frame = halvings.scaled(scale)
         factor = np.array([image.shape[1] / frame.shape[1], image.shape[0] / frame.shape[0]], dtype=np.float32)
         found = [_scaled(face, factor) for face in self._found(self._whole, frame)]
         wide_enough = [face for face in found if face.box.width >= SMALLER_BY * self._smallest_face_px]
         return sorted(wide_enough, key=lambda face: -face.confidence)
 
     def follow(self, image: Image, boxes: Sequence[Box]) -> list[Face | None]:
-        """See FaceDetector."""
+        """See FaceDetector. Raises ValueError as `detect` does."""
         halvings = Halvings(image)
         return [self._followed(halvings, box) for box in boxes]
 

@@ -218,6 +218,8 @@ class Device:
     def __init__(self, clock: FakeClock) -> None:
         self.frozen = False
         self.unplugged = False
+        self.damaged = 0
+        self.raises = False
         self.grabbed = 0
         self.decoded = 0
         self.wanted: dict[int, float] = {}
@@ -245,8 +247,13 @@ class Device:
         self._pictures += not self.frozen
         return True
 
-    def retrieve(self) -> tuple[bool, Image]:
+    def retrieve(self) -> tuple[bool, Image | None]:
         self.decoded += 1
+        if self.damaged:
+            self.damaged -= 1
+            if self.raises:
+                raise cv2.error("(-215:Assertion failed) !buf.empty() in function 'imdecode_'")
+            return False, None
         return True, noise(self._pictures)
 
     def release(self) -> None:
@@ -323,6 +330,38 @@ def test_one_bit_in_the_compared_pixels_makes_another_picture() -> None:
     assert sameness.seconds(second, 105.0) == 0.0
     assert sameness.seconds(second.copy(), 107.0) == 2.0
     assert sameness.seconds(first, 108.0) == 0.0
+
+
+@pytest.mark.parametrize("raises", [False, True])
+class TestDamagedFrames:
+    """A long or worn cable spoils a picture now and then; to open the device anew takes seconds."""
+
+    @pytest.fixture
+    def device(self, monkeypatch: pytest.MonkeyPatch, raises: bool) -> Device:
+        device = Device(FakeClock())
+        device.raises = raises
+        monkeypatch.setattr(cv2, "VideoCapture", device.open)
+        return device
+
+    def test_single_ones_are_passed_over_and_what_comes_is_dated_when_it_was_taken(self, device: Device) -> None:
+        camera = OpenCvCamera(CameraRequest("0", *SIZE, 2.0, OPEN_S, READ_S), device._clock)
+        for _ in range(20):
+            device.damaged = 1
+            assert camera.read().stamp == device._clock.stamp()
+        assert (device.opened, device.released) == (1, 0)
+
+    def test_many_in_a_row_are_a_lost_camera_that_is_opened_anew(self, device: Device) -> None:
+        camera = OpenCvCamera(CameraRequest("0", *SIZE, 2.0, OPEN_S, READ_S), device._clock)
+        camera.read()
+        device.damaged = 1000
+        with pytest.raises(CameraLost, match="cannot be read") as caught:
+            camera.read()
+        assert caught.value.hint
+        assert 3 <= 1000 - device.damaged <= 10
+        assert device.released == 1
+        device.damaged = 0
+        assert camera.read().size_px == SIZE
+        assert device.opened == 2
 
 
 class TestStillsAndPace:

@@ -3,12 +3,13 @@
 import sys
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from edge.adapters.camera_opencv import CameraRequest
 from edge.adapters.camera_picamera2 import PiCamera
 from edge.core.errors import CameraLost
-from tests.edge_adapters.fake_picamera2 import FakeLibrary
+from tests.edge_adapters.fake_picamera2 import FakeLibrary, FakeRequest
 from tests.fakes import FakeClock
 
 
@@ -49,6 +50,15 @@ def test_a_frame_is_dated_now_when_the_sensor_does_not_say_or_says_the_future(
     library.metadata = metadata
 
     assert pi_camera().read().stamp == FakeClock().stamp()
+
+
+def test_a_format_that_cannot_be_used_is_a_lost_camera_that_is_given_back(
+    library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeRequest, "make_array", lambda _self, _name: np.zeros((48, 64, 2), dtype=np.uint8))
+    with pytest.raises(CameraLost, match="48 x 64 x 2"):
+        pi_camera().read()
+    assert [camera.closed for camera in library.opened] == [True]
 
 
 def test_an_unplugged_camera_is_lost_and_opened_again(library: FakeLibrary) -> None:

@@ -124,6 +124,55 @@ class TestVideos:
         assert 10 < len(everything(fast(path))) < 190
 
 
+class TestDamagedVideos:
+    def stream(self, folder: Path, *damaged: range, count: int = 60) -> Path:
+        """Write a raw stream, in which a damaged picture keeps its beginning and loses what it shows."""
+        pictures = [bytearray(cv2.imencode(".jpg", picture(number))[1].tobytes()) for number in range(count)]
+        for number in (number for gap in damaged for number in gap):
+            pictures[number][200:] = bytes(len(pictures[number]) - 200)
+        (folder / "anna.mjpeg").write_bytes(b"".join(pictures))
+        return folder / "anna.mjpeg"
+
+    def test_each_gap_is_told_of_once_and_without_the_name(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        frames = everything(fast(self.stream(tmp_path, range(4, 6), range(20, 40))))
+
+        assert [number_of(frame.image) for frame in frames] == [
+            number % 16 for number in range(60) if number not in (4, 5, *range(20, 40))
+        ]
+        assert [record.getMessage().rsplit("=")[-1] for record in caplog.records] == ["2", "20"]
+        assert "anna" not in caplog.text
+
+    def test_nothing_is_dated_in_the_future_after_a_gap(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        frames = everything(fast(self.stream(tmp_path, range(4, 6)), clock))
+
+        assert all(frame.stamp.at <= clock.at for frame in frames)
+        assert frames[-1].at_s - frames[0].at_s == pytest.approx(59 / 25, abs=1e-6)
+
+    def test_a_video_whose_first_pictures_are_damaged_begins_after_them(self, tmp_path: Path) -> None:
+        frames = everything(fast(self.stream(tmp_path, range(3))))
+
+        assert number_of(frames[0].image) == 3
+
+    def test_a_video_that_cannot_be_read_to_its_end_says_so(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = write_video(tmp_path / "v.avi", 100)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+        everything(fast(path))
+
+        assert "video ends early" in caplog.text
+
+    def test_of_a_whole_video_nothing_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        everything(fast(write_video(tmp_path / "v.avi", 30)))
+        everything(fast(self.stream(tmp_path)))
+
+        assert caplog.text == ""
+
+
 class TestPlayedFast:
     def test_the_recording_ends_about_now_and_nothing_is_dated_in_the_future(self, tmp_path: Path) -> None:
         clock = FakeClock()

@@ -136,8 +136,6 @@ def check_frame_or_loss(read: Any, kind: str) -> None:
     assert abs(image.astype(int) - SHOWS[kind].astype(int)).max() <= 1
 
 
-# Fails for all but "grey" and "16 bit grey", which are a lost camera with a hint about its cable: only the number of
-# axes is looked at, and 16 bits are cut to the lower 8.
 @pytest.mark.parametrize("kind", sorted(UNUSUAL))
 def test_a_device_gives_colour_bytes_or_is_lost(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Device(UNUSUAL[kind]).open)
@@ -145,7 +143,6 @@ def test_a_device_gives_colour_bytes_or_is_lost(kind: str, monkeypatch: pytest.M
     check_frame_or_loss(camera.read, kind)
 
 
-# Fails: nothing of what `make_array` returns is looked at.
 @pytest.mark.parametrize("kind", sorted(UNUSUAL))
 def test_the_pi_camera_gives_colour_bytes_or_is_lost(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeRequest, "make_array", lambda _self, _name: UNUSUAL[kind])
@@ -186,7 +183,6 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-# Fails for all but "no head": the first picture that cannot be decoded ends the recording, without a word.
 @pytest.mark.parametrize("damage", ["zeros", "noise", "no head", "half"])
 def test_a_damaged_picture_inside_a_video_costs_itself_and_moves_no_other(video: Path, damage: str) -> None:
     start, end = pictures_in(video)[6]
@@ -234,7 +230,6 @@ def test_a_box_that_is_empty_cut_or_no_box_is_not_good_enough(box: Box) -> None:
     assert judge(measure(Face(box, FACE.landmarks, 0.99), CHIP, 100, 100), QualityLimits()) != ()
 
 
-# Fails: every comparison with NaN is false, so nothing speaks against it.
 def test_a_confidence_that_is_no_number_is_not_good_enough() -> None:
     assert judge(measure(Face(FACE.box, FACE.landmarks, float("nan")), CHIP, 100, 100), QualityLimits()) != ()
 
@@ -274,7 +269,6 @@ def flicker(tick: int, *people: Person, light: int = 100) -> Image:
     return image
 
 
-# Fails: a search of a quarter of the picture counts as the search of all of it.
 def test_the_whole_picture_is_searched_every_five_seconds_although_something_moves_in_a_corner() -> None:
     attention = Attention()
     whole = [tick * 0.1 for tick in range(300) if attention.plan(flicker(tick), tick * 0.1, {}).search == "everywhere"]
@@ -282,7 +276,6 @@ def test_the_whole_picture_is_searched_every_five_seconds_although_something_mov
     assert gaps.max() <= 5.5
 
 
-# Fails for the same reason: nobody looks at the student again, who then counts as gone.
 def test_a_student_who_sits_still_does_not_leave_because_a_screen_flickers() -> None:
     room = Room()
     for tick in range(400):
@@ -291,7 +284,6 @@ def test_a_student_who_sits_still_does_not_leave_because_a_screen_flickers() -> 
     assert whom(room.events) == [about("seen", 1)]
 
 
-# Fails for the same reason: who came while nothing could be seen of the movement is never found.
 def test_who_was_missed_at_first_is_found_although_a_screen_flickers(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room()
     monkeypatch.setattr(room.detector, "_faces", lambda _image: [])
@@ -304,7 +296,6 @@ def test_who_was_missed_at_first_is_found_although_a_screen_flickers(monkeypatch
     assert whom(room.events) == [about("seen", 1)]
 
 
-# Fails: every cell is renewed as soon as enough others changed, so what changes slowly never adds up.
 def test_slow_change_adds_up_also_while_something_else_changes_fast() -> None:
     attention = Attention()
     expected = {7: Box(200, 120, 80, 80)}
@@ -319,7 +310,6 @@ def test_slow_change_adds_up_also_while_something_else_changes_fast() -> None:
     assert noticed
 
 
-# Fails: a face that moved further than can be followed, just after a search, is searched for when somebody moves again.
 def test_a_face_lost_just_after_a_search_is_searched_for_soon() -> None:
     sight = Sight(PaintedDetector(), Tracker(), sure_from=0.8)
     sight.look(picture(Person(1, x=20)), 0.0)
@@ -327,7 +317,6 @@ def test_a_face_lost_just_after_a_search_is_searched_for_soon() -> None:
     assert seen[-1] == 1
 
 
-# Fails: a face that lies across the border of the quarter that is searched is found as the part that lies in it.
 @pytest.mark.parametrize("x", [112, 120, 130, 150])
 def test_a_search_of_a_part_never_makes_a_part_of_a_face_of_a_whole_one(x: int) -> None:
     sight = Sight(PaintedDetector(), Tracker(), sure_from=0.8)

@@ -232,7 +232,6 @@ def test_a_picture_held_up_later_takes_the_presence_back() -> None:
     assert len(room.of("review")) == 1
 
 
-# Fails: `_decide` asks the liveness vote only where the decision is `present`; `TrackEvidence.still` never does.
 def test_a_picture_held_up_later_also_ends_a_presence_that_later_looks_only_keep() -> None:
     check = SeenOnce()
     room = Room(
@@ -248,7 +247,6 @@ def test_a_picture_held_up_later_also_ends_a_presence_that_later_looks_only_keep
     assert whom(room.events) == [about("seen", 1), about("left", 1)]
 
 
-# Fails: with `genuine` of one sample and strangers of more, the ratio is above 0 at the tail's start, so everywhere.
 @pytest.mark.parametrize("samples", [1, 2, 3, 5])
 def test_a_score_far_below_the_strangers_best_speaks_for_no_student(samples: int) -> None:
     ratio = COMPILED.log_likelihood_ratio(0.8, samples)
@@ -256,7 +254,6 @@ def test_a_score_far_below_the_strangers_best_speaks_for_no_student(samples: int
     assert ratio <= 0.0
 
 
-# Fails for the same reason: who was present once stays although no look is anywhere near any more.
 def test_who_passed_stays_only_while_they_look_like_the_student() -> None:
     """A gallery of one: the closest is always the same. Each look is like those just before, the last like nobody."""
     points = operating_points(COMPILED, 1, 0.01)
@@ -270,7 +267,6 @@ def test_who_passed_stays_only_while_they_look_like_the_student() -> None:
     assert whom(room.events) == [about("seen", 1), about("left", 1)]
 
 
-# Fails: each split begins a new budget, and the first look has the largest share of it.
 def test_a_stranger_whose_track_is_split_again_and_again_has_no_first_look_each_time() -> None:
     """The points of a track are for the whole track: its looks are counted on, whoever they are taken for."""
     looks = {30: face_away(5), 31: face_away(6), 32: look(50)}
@@ -308,7 +304,6 @@ class BrokenFor(PaintedEmbedder):
         return vectors
 
 
-# Fails: the ValueError of `TrackEvidence.add` ends the vision loop, and with it the unit, as often as the face comes.
 @pytest.mark.parametrize("people", [(STRANGER,), (STRANGER, 1), (1, STRANGER), (1, 2, STRANGER)])
 def test_a_face_without_a_usable_vector_is_not_compared_and_keeps_nobody_else_out(people: tuple[int, ...]) -> None:
     room = Room(embedder=BrokenFor())

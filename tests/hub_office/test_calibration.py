@@ -358,7 +358,7 @@ def test_scripts_read_the_same_as_json(school: School, run: Callable[..., Result
     assert made["calibration"]["statistics"]["measured_on"] == "made up"
     [room, everybody] = made["scopes"]
     assert (room["name"], room["students"], everybody["name"]) == ("12", 1, "everybody")
-    assert [row["samples"] for row in room["points"]["by_samples"]] == [1, 2, 3, 4, 5]
+    assert [row["samples"] for row in room["points"]["by_samples"]][:6] == [1, 2, 3, 4, 5, 6]
     shown = json.loads(run("--show", "--json").stdout)
     assert {**shown, "kept": True} == made
 

@@ -15,7 +15,8 @@ SAMPLES = PROJECT / "deploy" / "samples"
 @pytest.fixture(scope="session")
 def engine(pack_folder: Path) -> Engine:
     """The pack with its default detector."""
-    return open_engine(pack_folder)
+    # One thread: tests run in several processes, and more threads than cores wait for each other.
+    return open_engine(pack_folder, threads=1)
 
 
 @pytest.fixture(scope="session")

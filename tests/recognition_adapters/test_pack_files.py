@@ -99,6 +99,17 @@ def test_a_changed_file_is_named_with_both_checksums(tmp_path: Path, content: by
         read_pack(folder)
 
 
+@pytest.mark.parametrize("other", [b"not really a modem", b"another model"], ids=["of one size", "of two sizes"])
+def test_two_good_files_that_changed_places_are_refused(tmp_path: Path, other: bytes) -> None:
+    folder = a_pack(tmp_path / "p", with_file("live.tflite", other, liveness=LIVENESS))
+    (folder / "live.tflite").write_bytes(other)
+    assert read_pack(folder).dimensions == 128
+    (folder / "embedder.tflite").write_bytes(other)
+    (folder / "live.tflite").write_bytes(MODEL)
+    with pytest.raises(PackAltered, match=rf"embedder\.tflite.*{hashlib.sha256(MODEL).hexdigest()}"):
+        read_pack(folder)
+
+
 BAD_MANIFESTS: dict[str, Any] = {
     "empty": "",
     "text": "no json",
