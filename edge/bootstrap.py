@@ -67,7 +67,6 @@ def software() -> str:
 
 _HURRY_S = 2.0
 _WEAK_CONFIDENCE = 0.6
-_CROWD = 4
 _LONGEST_GAP_S = 5.0
 _SILENT_CAMERA_S = 30.0
 _RECORDINGS_MOST_PER_S = 60.0
@@ -173,8 +172,7 @@ def open_eyes(settings: EdgeSettings) -> Eyes:
     for picture in (whole, whole[: whole.shape[0] // 2, : whole.shape[1] // 2]):
         eyes.detector.detect(picture)
     size_px = eyes.embedder.geometry.size_px
-    for faces in (1, _CROWD):
-        eyes.embedder.embed([np.zeros((size_px, size_px, 3), dtype=np.uint8)] * faces)
+    eyes.embedder.embed([np.zeros((size_px, size_px, 3), dtype=np.uint8)])
     return eyes
 
 
