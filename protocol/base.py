@@ -2,11 +2,25 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 MINOR = 0
 """Minor version of the messages written by this program; readers ignore fields they do not know."""
@@ -18,10 +32,14 @@ MAX_MESSAGE_BYTES = 112 * 1024
 """No message is larger: one part in base64 with its envelope. Checked before parsing and before publishing."""
 
 
+_NO_OFFSET = timedelta(0)
+
+
 def _to_utc(moment: datetime) -> datetime:
-    if moment.utcoffset() != timedelta(0):
+    if moment.utcoffset() != _NO_OFFSET:
         raise ValueError("times on the wire are UTC")
-    return moment.astimezone(UTC)
+    # Not `astimezone`, which costs twice as much: this runs for every time of every event.
+    return datetime.combine(moment.date(), moment.time(), UTC)
 
 
 Utc = Annotated[AwareDatetime, AfterValidator(_to_utc)]
@@ -45,6 +63,47 @@ Seq = Annotated[int, Field(ge=1, lt=2**62)]
 PackId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A stable word of the protocol, such as a reason or a code."""
+
+ShortWord = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+"""A word that is shown and stored as it is, also by a reader that does not know it."""
+
+UNKNOWN_READ_AS = "x-unknown-read-as"
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+
+
+def is_word(value: object) -> bool:
+    """Tell whether this could be a word of a newer writer; everything else is damage."""
+    return isinstance(value, str) and _WORD.match(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownReadAs:
+    """On a field of fixed words: a reader takes a word it does not know as `fallback`, the most careful one.
+
+    Only what comes as JSON is read so: a program that makes a message has to use the words there are.
+    """
+
+    fallback: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Put the tolerant reading behind the check of the words: known ones, nearly all, cost nothing."""
+
+        def read(value: Any, info: ValidationInfo) -> Any:
+            if info.mode == "json" and is_word(value):
+                return self.fallback
+            raise ValueError("not a word")
+
+        return core_schema.union_schema(
+            [handler(source), core_schema.with_info_plain_validator_function(read)],
+            mode="left_to_right",
+            custom_error_type="word",
+            custom_error_message="Input should be one of: " + ", ".join(get_args(source)),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say in the schema how other words are read."""
+        words: Any = schema
+        return {**handler(words["choices"][0]), UNKNOWN_READ_AS: self.fallback}
 
 
 class Message(BaseModel):

@@ -4,21 +4,24 @@ from pydantic import ValidationError
 
 from protocol.base import MAX_MESSAGE_BYTES, Envelope
 from protocol.content import Applied, Head, Part, Want
-from protocol.delivery import EventBatch, Hello, Receipt, Welcome
+from protocol.delivery import Audit, AuditAnswer, EventBatch, Hello, Receipt, Welcome
 from protocol.errors import BadMessage, TooLarge
 from protocol.status import Status
-from protocol.topics import Address
+from protocol.topics import Address, Direction
 
-MODELS: dict[str, type[Envelope]] = {
-    "hello": Hello,
-    "events": EventBatch,
-    "status": Status,
-    "want": Want,
-    "applied": Applied,
-    "welcome": Welcome,
-    "receipt": Receipt,
-    "head": Head,
-    "part": Part,
+MODELS: dict[tuple[Direction, str], type[Envelope]] = {
+    ("up", "hello"): Hello,
+    ("up", "events"): EventBatch,
+    ("up", "backlog"): EventBatch,
+    ("up", "status"): Status,
+    ("up", "want"): Want,
+    ("up", "applied"): Applied,
+    ("up", "audit"): Audit,
+    ("down", "welcome"): Welcome,
+    ("down", "receipt"): Receipt,
+    ("down", "head"): Head,
+    ("down", "part"): Part,
+    ("down", "audit"): AuditAnswer,
 }
 
 
@@ -42,7 +45,7 @@ def decode(address: Address, payload: bytes) -> Envelope:
     if len(payload) > MAX_MESSAGE_BYTES:
         raise TooLarge(f"{len(payload)} bytes on {address.channel}, at most {MAX_MESSAGE_BYTES} are read")
     try:
-        return MODELS[address.channel].model_validate_json(payload)
+        return MODELS[address.direction, address.channel].model_validate_json(payload)
     except ValidationError as exc:
         fields = sorted({".".join(str(part) for part in error["loc"]) or "JSON" for error in exc.errors()})
         raise BadMessage(f"not a {address.channel} message; wrong or missing: {', '.join(fields)[:200]}") from exc

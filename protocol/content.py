@@ -1,18 +1,37 @@
-"""What a unit fetches by hash: its gallery and its timetable. The signed head says which.
+"""What a unit fetches by hash: its gallery, its timetable, its model pack. The signed head says which.
 
-Every piece is sealed for one unit (`protocol.sealing`) and named by the SHA-256 of its sealed bytes. The manifest is
-the truth: what it does not list is deleted, every step can be repeated.
+Every piece of a gallery is sealed for one unit (`protocol.sealing`) and named by the SHA-256 of its sealed bytes. The
+manifest is the truth: what it does not list is deleted, every step can be repeated. A pack holds nothing personal and
+travels as it is, named by the SHA-256 of its list of files.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, model_validator
 
-from protocol.base import MAX_PART_BYTES, Envelope, Message, PackId, Sha256, Site, UnitId, Utc, Uuid, Word
+from protocol.base import (
+    MAX_PART_BYTES,
+    Envelope,
+    Message,
+    PackId,
+    Sha256,
+    Site,
+    UnitId,
+    UnknownReadAs,
+    Utc,
+    Uuid,
+    Word,
+    is_word,
+)
 
-MAX_CONTENT_BYTES = 64 * 1024 * 1024
-ContentKind = Literal["manifest", "template", "timetable"]
-Scope = Literal["room", "wider"]
+MAX_PARTS = 2048
+MAX_CONTENT_BYTES = MAX_PARTS * MAX_PART_BYTES
+PACK_PARTS_AT_ONCE = 4
+"""Parts of a pack that answer one want, and after which a unit asks for more: attendance and galleries share the line.
+"""
+ContentKind = Literal["manifest", "template", "timetable", "pack", "pack_file"]
+"""`pack` is the list of a pack's files, `pack_file` one of them."""
+Scope = Annotated[Literal["room", "wider"], UnknownReadAs("wider")]
 
 
 class HeadBody(Message):
@@ -29,8 +48,15 @@ class HeadBody(Message):
     the others (`ManifestEntry.scope`), when there are any."""
     timetable_hash: Sha256 | None = None
     timetable_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
-    reset: bool = False
-    """Allows a lower revision than the unit has: the hub was restored from a backup and a person said so."""
+    generation: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Higher: the revisions were counted anew, because a person at the hub said so (`--reset`).
+
+    Heads are ordered by generation, then revision, and a unit never goes back: so a reset cannot be replayed.
+    """
+    pack_hash: Sha256 | None = None
+    """Names the list of files of `pack_id`, for a unit that has another pack or none."""
+    pack_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
+    """Length of that list."""
 
 
 class Head(Envelope):
@@ -104,18 +130,50 @@ class Timetable(Message):
     lessons: tuple[TimetableLesson, ...]
 
 
+class PackFile(Message):
+    """One file of a model pack."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+    """A plain name: a pack is one folder, and no name can lead out of it."""
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=1, le=MAX_CONTENT_BYTES)]
+
+
+class PackList(Message):
+    """Every file of a model pack, its `manifest.json` included."""
+
+    pack_id: PackId
+    files: Annotated[tuple[PackFile, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _each_file_once(self) -> "PackList":
+        if len({file.path for file in self.files}) != len(self.files):
+            raise ValueError("a file is listed twice")
+        return self
+
+
 class Wanted(Message):
     """One piece of content, from part `from_part` on."""
 
     kind: ContentKind
     hash: Sha256
-    from_part: Annotated[int, Field(ge=0, le=2048)] = 0
+    from_part: Annotated[int, Field(ge=0, le=MAX_PARTS)] = 0
+
+
+def _of_known_kinds(items: Any, info: ValidationInfo) -> Any:
+    if info.mode != "json" or not isinstance(items, list):
+        return items
+    return [item for item in items if not (isinstance(item, dict) and _is_newer(item.get("kind")))]
+
+
+def _is_newer(kind: object) -> bool:
+    return is_word(kind) and kind not in get_args(ContentKind)
 
 
 class Want(Envelope):
-    """A unit asks for content it lacks."""
+    """A unit asks for content it lacks. What is of a kind the hub does not know gets no answer; the rest does."""
 
-    items: Annotated[tuple[Wanted, ...], Field(min_length=1, max_length=64)]
+    items: Annotated[tuple[Wanted, ...], Field(min_length=1, max_length=64), BeforeValidator(_of_known_kinds)]
 
 
 class Part(Envelope):
@@ -123,8 +181,8 @@ class Part(Envelope):
 
     kind: ContentKind
     hash: Sha256
-    index: Annotated[int, Field(ge=0, le=2047)] = 0
-    count: Annotated[int, Field(ge=1, le=2048)] = 1
+    index: Annotated[int, Field(ge=0, lt=MAX_PARTS)] = 0
+    count: Annotated[int, Field(ge=1, le=MAX_PARTS)] = 1
     data: Annotated[bytes, Field(max_length=MAX_PART_BYTES)] = b""
     missing: bool = False
 
@@ -139,6 +197,7 @@ class Applied(Envelope):
     """The unit's receipt for a gallery: what it has now and whom it erased for it."""
 
     revision: Annotated[int, Field(ge=0)]
+    generation: Annotated[int, Field(ge=0, lt=2**31)] = 0
     manifest_hash: Sha256 | None = None
     students: Annotated[int, Field(ge=0)] = 0
     erased: Annotated[tuple[Uuid, ...], Field(max_length=2000)] = ()

@@ -6,13 +6,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from protocol.base import Epoch, Message, PackId, Seq, Utc, Uuid, Word, canonical_bytes, sha256_hex
+from protocol.base import (
+    Epoch,
+    Message,
+    PackId,
+    Seq,
+    ShortWord,
+    UnknownReadAs,
+    Utc,
+    Uuid,
+    Word,
+    canonical_bytes,
+    sha256_hex,
+)
 from protocol.errors import BadEvent
 
-ClockQuality = Literal["synced", "holdover", "unsynced"]
+ClockQuality = Annotated[Literal["synced", "holdover", "unsynced"], UnknownReadAs("unsynced")]
 """synced: disciplined now; holdover: was, this boot; unsynced: never since this boot."""
 
 MarkStatus = Literal["present", "late", "excused", "absent"]
+"""A person's word. One that a reader does not know is refused and never guessed: such a mark waits in quarantine."""
 Score = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
@@ -61,7 +74,7 @@ class Left(_EventBase):
     interval_id: Uuid
     student_id: Uuid
     dwell_s: Annotated[float, Field(ge=0)]
-    cause: Literal["absence", "lesson_end", "restart", "stop"]
+    cause: Literal["absence", "lesson_end", "restart", "stop"] | ShortWord
 
 
 class Review(_EventBase):
@@ -93,7 +106,8 @@ class Coverage(_EventBase):
     kind: Literal["coverage"] = "coverage"
     since: Utc
     watched_s: Annotated[float, Field(ge=0)]
-    mode: Literal["door", "sweep"]
+    mode: Annotated[Literal["door", "sweep"], UnknownReadAs("sweep")]
+    """Of `sweep` nobody concludes that a student was absent, and so it stands for every mode a reader does not know."""
     gallery_revision: Annotated[int, Field(ge=0)]
     pack_id: PackId
     students: Annotated[int, Field(ge=0)]
@@ -110,7 +124,7 @@ class Anchor(_EventBase):
 
     kind: Literal["anchor"] = "anchor"
     utc: Utc
-    source: Literal["ntp", "welcome"]
+    source: Annotated[Literal["ntp", "welcome"], UnknownReadAs("welcome")]
     error_ms: Annotated[int, Field(ge=0)]
 
 

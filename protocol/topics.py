@@ -10,8 +10,10 @@ ROOT = "rollcall"
 MAJOR = 1
 Direction = Literal["up", "down"]
 
-UP_CHANNELS = ("hello", "events", "status", "want", "applied")
-DOWN_CHANNELS = ("welcome", "receipt", "head", "part")
+UP_CHANNELS = ("hello", "events", "backlog", "status", "want", "applied", "audit")
+"""`backlog` carries batches as `events` does, of what waited: a hub takes what happens now first."""
+
+DOWN_CHANNELS = ("welcome", "receipt", "head", "part", "audit")
 
 _SITE = re.compile(r"[a-z0-9-]{1,36}\Z")
 _UNIT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protocol import codec
 from protocol.base import MAX_MESSAGE_BYTES, MAX_PART_BYTES, sha256_hex
 from protocol.content import Applied, Part
-from protocol.delivery import EventBatch
+from protocol.delivery import MAX_AUDIT_RANGES, Audit, EventBatch, RangeDigest
 from protocol.errors import BadEvent, BadMessage, ProtocolError, TooLarge
 from protocol.events import parse_event
 from tests.builders import stamp, student, uid
@@ -21,6 +21,7 @@ from tests.fakes import EPOCH
 from tests.protocol_wire.samples import BATCH, ENVELOPES, EVENTS, address_of
 
 SECRET = "Mallory-Secret"
+CHANNELS = [f"{direction}_{channel}" for direction, channel in codec.MODELS]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
@@ -30,17 +31,16 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_every_message_survives_the_round_trip(name: str) -> None:
-    channel, message = ENVELOPES[name]
-    assert codec.decode(address_of(channel), codec.encode(message)) == message
+    assert codec.decode(address_of(name), codec.encode(ENVELOPES[name])) == ENVELOPES[name]
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_fields_of_a_newer_writer_are_ignored_at_every_depth(name: str) -> None:
-    channel, message = ENVELOPES[name]
+    message = ENVELOPES[name]
     raw = json.loads(codec.encode(message))
-    newer = _with_more(raw) if channel != "events" else {**raw, "field_of_next_year": 1}
+    newer = _with_more(raw) if not isinstance(message, EventBatch) else {**raw, "field_of_next_year": 1}
     newer["minor"] = 7
-    assert codec.decode(address_of(channel), json.dumps(newer).encode()) == message.model_copy(update={"minor": 7})
+    assert codec.decode(address_of(name), json.dumps(newer).encode()) == message.model_copy(update={"minor": 7})
 
 
 def _with_more(value: Any) -> Any:
@@ -49,7 +49,7 @@ def _with_more(value: Any) -> Any:
     return [_with_more(inner) for inner in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("channel", codec.MODELS)
+@pytest.mark.parametrize("channel", CHANNELS)
 def test_size_is_checked_before_anything_is_parsed(channel: str) -> None:
     too_large = b"{" * (MAX_MESSAGE_BYTES + 1)
     with pytest.raises(TooLarge):
@@ -65,18 +65,20 @@ def test_a_message_that_no_broker_would_carry_is_not_encoded() -> None:
         codec.encode(batch)
 
 
-def test_the_largest_part_and_the_longest_list_of_erased_students_fit() -> None:
+def test_the_largest_part_and_the_longest_lists_of_erased_students_and_of_audited_ranges_fit() -> None:
     data = bytes(range(256)) * (MAX_PART_BYTES // 256)
     part = Part(kind="template", hash=sha256_hex(data), index=2046, count=2047, data=data)
     applied = Applied(revision=2**40, erased=tuple(student(n) for n in range(2000)), detail="ä" * 200, at=stamp().at)
-    for channel, message in (("part", part), ("applied", applied)):
+    digest = RangeDigest(first=2**62 - 2, last=2**62 - 1, count=1000, xor64="f" * 16)
+    audit = Audit(epoch=EPOCH, audit_id=uid(1), digests=(digest,) * MAX_AUDIT_RANGES)
+    for channel, message in (("down_part", part), ("up_applied", applied), ("up_audit", audit)):
         assert codec.decode(address_of(channel), codec.encode(message)) == message
 
 
 @settings(max_examples=50)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_bytes_make_a_reader_fail_in_another_way(payload: bytes) -> None:
-    for channel in codec.MODELS:
+    for channel in CHANNELS:
         with suppress(ProtocolError):
             codec.decode(address_of(channel), payload)
 
@@ -84,12 +86,11 @@ def test_no_bytes_make_a_reader_fail_in_another_way(payload: bytes) -> None:
 @settings(max_examples=60)
 @given(st.sampled_from(list(ENVELOPES)), st.data())
 def test_no_damage_to_a_real_message_makes_a_reader_fail_in_another_way(name: str, data: st.DataObject) -> None:
-    channel, message = ENVELOPES[name]
-    raw = json.loads(codec.encode(message))
+    raw = json.loads(codec.encode(ENVELOPES[name]))
     path = data.draw(st.sampled_from(list(_paths(raw))))
     damaged = json.dumps(_replaced(raw, path, data.draw(JSON))).encode()
     with suppress(ProtocolError):
-        _read_all(channel, damaged)
+        _read_all(name, damaged)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_no_damage_to_a_real_message_makes_a_reader_fail_in_another_way(name: st
     ],
     ids=lambda payload: repr(payload[:12]),
 )
-@pytest.mark.parametrize("channel", ["events", "head", "part"])
+@pytest.mark.parametrize("channel", ["up_events", "down_head", "down_part"])
 def test_hostile_json_is_a_bad_message(channel: str, payload: bytes) -> None:
     with pytest.raises(BadMessage):
         codec.decode(address_of(channel), payload)
@@ -129,18 +130,17 @@ def test_hostile_json_is_a_bad_message(channel: str, payload: bytes) -> None:
 def test_an_event_with_hostile_json_is_refused_alone_or_read_without_it(value: str) -> None:
     payload = f'{{"epoch":"{EPOCH}","batch_id":"{uid(1)}","events":[{{"seq":1,"note":{value}}}]}}'.encode()
     with pytest.raises((BadMessage, BadEvent)):
-        _read_all("events", payload)
+        _read_all("up_events", payload)
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_errors_about_a_message_never_repeat_its_content(name: str) -> None:
     """They end up in logs; also what a traceback prints below them."""
-    channel, message = ENVELOPES[name]
-    raw = json.loads(codec.encode(message))
+    raw = json.loads(codec.encode(ENVELOPES[name]))
     for path in _paths(raw):
         for poison in (SECRET, [SECRET], {SECRET: SECRET}, SECRET * 500, {"kind": SECRET}):
             payload = json.dumps(_replaced(raw, path, poison)).encode()
-            assert SECRET not in _told(codec.decode, address_of(channel), payload), path
+            assert SECRET not in _told(codec.decode, address_of(name), payload), path
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -158,7 +158,7 @@ def test_errors_about_an_event_never_repeat_its_content(name: str) -> None:
 @pytest.mark.parametrize("text", [f'{{"{SECRET}', f'"{SECRET}"', f'{{"{SECRET}": {SECRET}}}'])
 def test_errors_about_broken_json_never_repeat_it(text: str) -> None:
     with pytest.raises(BadMessage) as caught:
-        codec.decode(address_of("hello"), text.encode())
+        codec.decode(address_of("up_hello"), text.encode())
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
@@ -167,7 +167,7 @@ def test_an_error_names_the_fields_that_are_wrong() -> None:
     del raw["epoch"]
     raw["batch_id"] = 5
     with pytest.raises(BadMessage, match=r"not a events message; wrong or missing: batch_id, epoch"):
-        codec.decode(address_of("events"), json.dumps(raw).encode())
+        codec.decode(address_of("up_events"), json.dumps(raw).encode())
 
 
 def _read_all(channel: str, payload: bytes) -> None:

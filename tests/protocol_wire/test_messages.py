@@ -66,7 +66,7 @@ def test_an_event_has_one_body_and_one_hash_on_its_whole_way(event: Event) -> No
     raw = event_json(event)
     stored = json.loads(canonical_bytes(raw))
     batch = EventBatch(epoch=EPOCH, batch_id=uid(1), events=(stored,))
-    arrived = codec.decode(address_of("events"), codec.encode(batch))
+    arrived = codec.decode(address_of("up_events"), codec.encode(batch))
     assert isinstance(arrived, EventBatch)
     assert event_sha256(arrived.events[0]) == event_sha256(raw)
     assert parse_event(arrived.events[0]) == event
@@ -115,7 +115,7 @@ def test_one_bad_event_does_not_spoil_a_batch() -> None:
     raws[2] = {"seq": 3, "kind": "review"}
     raws[4] = {**raws[4], "kind": "hologram"}
     payload = json.dumps({"epoch": EPOCH, "batch_id": uid(1), "events": raws}).encode()
-    batch = codec.decode(address_of("events"), payload)
+    batch = codec.decode(address_of("up_events"), payload)
     assert isinstance(batch, EventBatch)
     outcome: list[str] = []
     for raw in batch.events:
@@ -130,7 +130,7 @@ def test_one_bad_event_does_not_spoil_a_batch() -> None:
 def test_an_event_that_could_not_be_answered_by_seq_makes_a_batch_unusable(seq: Any) -> None:
     payload = json.dumps({"epoch": EPOCH, "batch_id": uid(1), "events": [{"seq": seq}]}).encode()
     with pytest.raises(BadMessage):
-        codec.decode(address_of("events"), payload)
+        codec.decode(address_of("up_events"), payload)
 
 
 @pytest.mark.parametrize("count", [0, MAX_BATCH_EVENTS + 1])
@@ -170,7 +170,7 @@ def test_every_way_to_write_utc_is_read_as_the_same_moment(text: str) -> None:
         ("score", "high"),
         ("samples", 0),
         ("boottime_ns", -1),
-        ("clock", "roughly"),
+        ("clock", "Roughly!"),
         ("seq", 0),
         ("seq", 2**62),
         ("lesson_id", "lesson 1"),
