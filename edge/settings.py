@@ -39,6 +39,8 @@ _MODES_MIN_FACE_PX = {"door": 100, "sweep": 80}
 """The least width of a face that may lead to an automatic mark, by mode."""
 
 _DETECTORS_LEAST_PX = 16
+_LEAST_BALLAST_MB = 5
+"""The database's log grows to 4 MiB."""
 _DETECTORS_MOST_PX = 400
 
 
@@ -94,6 +96,8 @@ class Recognition(_Group):
     """0: what the mode needs, see `EdgeSettings.min_face_px`."""
     threads: int = Field(default=2, ge=1, le=64)
     liveness: Literal["off", "review"] = "off"
+    accept_packs: bool = True
+    """Fetch the hub's model pack when it is another one than this unit's, and change to it."""
 
     @field_validator("min_face_px")
     @classmethod
@@ -173,6 +177,18 @@ class Storage(_Group):
     csv_dir: Path | None = None
     csv_names: bool = True
     time_zone: str = "UTC"
+    keep_delivered_days: float = Field(default=30.0, ge=1, le=3650)
+    """How long the unit keeps events that the hub has, so that it can send them again."""
+    low_disk_mb: int = Field(default=500, ge=0, le=1_000_000)
+    ballast_mb: int = Field(default=8, ge=0, le=1024)
+    """Space kept for the moment in which the disk is full; not less than the database's log grows to."""
+
+    @field_validator("ballast_mb")
+    @classmethod
+    def _large_enough_to_help(cls, value: int) -> int:
+        if 0 < value < _LEAST_BALLAST_MB:
+            raise ValueError(f"a reserve under {_LEAST_BALLAST_MB} MB does not help; 0 means none")
+        return value
 
     @field_validator("time_zone")
     @classmethod

@@ -1,4 +1,7 @@
-"""The machine's clocks: believed UTC, the boot clock that nobody sets, and whether NTP disciplines them."""
+"""The machine's clocks: believed UTC, the boot clock that nobody sets, and whether NTP disciplines them.
+
+That NTP has set the clock shows in a stamp whose quality turns `synced`: a stamp never says so with a time from before.
+"""
 
 import ctypes
 import secrets
@@ -17,6 +20,8 @@ _TIME_ERROR = 5
 _TIMEX_BYTES = 512
 """More than sizeof(struct timex), 208 bytes on 64-bit Linux; a zeroed one asks without changing anything."""
 _ASK_AGAIN_S = 10.0
+_STEP_NS = 100_000_000
+"""Wall clock and boot clock drift apart by less than this between two looks, unless somebody sets the wall clock."""
 
 
 class SystemClock:
@@ -29,15 +34,19 @@ class SystemClock:
         self._was_synced = False
         self._asked_at_s = float("-inf")
         self._quality: ClockQuality = "unsynced"
+        self._offset_ns: int | None = None
 
     def stamp(self) -> Stamp:
         """Return now."""
-        return Stamp(
-            at=datetime.now(UTC),  # noqa: TID251 (this is the Clock)
-            boot_id=self._boot_id,
-            boottime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            clock=self.quality(),
-        )
+        # Asked before the time is read: a clock that is set in between has then not said yet that it is right.
+        quality = self.quality()
+        at, boottime_ns = self._read()
+        if self._was_set(at, boottime_ns):
+            with self._lock:
+                self._asked_at_s = float("-inf")
+            quality = self.quality()
+            at, boottime_ns = self._read()
+        return Stamp(at=at, boot_id=self._boot_id, boottime_ns=boottime_ns, clock=quality)
 
     def monotonic_s(self) -> float:
         """Return seconds since some moment; never goes back."""
@@ -57,6 +66,17 @@ class SystemClock:
                 self._was_synced = self._was_synced or synced
                 self._quality = "synced" if synced else "holdover" if self._was_synced else "unsynced"
             return self._quality
+
+    def _read(self) -> tuple[datetime, int]:
+        at = datetime.now(UTC)  # noqa: TID251 (this is the Clock)
+        return at, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def _was_set(self, at: datetime, boottime_ns: int) -> bool:
+        """Tell whether somebody set the wall clock since the last stamp: what the kernel said of it holds no longer."""
+        offset_ns = round(at.timestamp() * 1e9) - boottime_ns
+        with self._lock:
+            before, self._offset_ns = self._offset_ns, offset_ns
+        return before is not None and abs(offset_ns - before) > _STEP_NS
 
     def _kernel_is_synced(self) -> bool:
         state = int(self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))

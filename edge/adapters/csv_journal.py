@@ -8,15 +8,18 @@ import errno
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from edge.core.errors import StorageFailed, StorageFull
+from edge.core.errors import StorageFailed, StorageFull, StorageReadOnly
 from protocol.events import Event, Mark, Seen
 
+_ID = 3
+"""Which column holds the event's id."""
+_EVENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HEADER = ("date", "time", "name", "event_id", "lesson", "method", "score", "clock")
 # The wide forms too: spreadsheets for East Asia read them as the narrow ones.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -55,7 +58,7 @@ def csv_row(event: Event, names: Mapping[str, str], zone: ZoneInfo, *, with_name
 
 
 class CsvJournal:
-    """Appends lines to `attendance-YYYY-MM-DD.csv` in a folder only we may read. One thread."""
+    """Appends lines to `attendance-YYYY-MM-DD.csv` in a folder only we may read. One thread at a time."""
 
     def __init__(self, folder: Path, time_zone: str, *, with_names: bool) -> None:
         self._folder = folder
@@ -67,20 +70,68 @@ class CsvJournal:
 
         Raises StorageFull or StorageFailed; the events are safe in SQLite all the same.
         """
+        for day, rows in self._by_day(events, names).items():
+            self._write(self.file_of(day), rows)
+
+    def add_lacking(self, events: Iterable[Event], names: Mapping[str, str]) -> int:
+        """Write those lines of these events that their day files do not have; return how many there were."""
+        count = 0
+        for day, rows in self._by_day(events, names).items():
+            path = self.file_of(day)
+            there = {row[_ID] for row in self._read(path)}
+            lacking = [row for row in rows if row[_ID] not in there]
+            if lacking:
+                self._drop_torn_line(path, lacking)
+                self._write(path, lacking)
+            count += len(lacking)
+        return count
+
+    def rebuild(self, day: str, events: Iterable[Event], names: Mapping[str, str]) -> int:
+        """Write a day's file anew from everything the record has of it; return how many lines it has.
+
+        A name that the gallery does not know any more stays as the old file has it, and so do lines of events that the
+        record no longer has. The old file is there until the new one is on disk.
+        """
+        path = self.file_of(day)
+        old = {row[_ID]: row for row in self._read(path)}
+        events = list(events)
+        lines: dict[str, tuple[str, ...]] = {}
+        for row, event in zip(self._rows(events, names), events, strict=True):
+            if row and row[0] == day:
+                before = old.get(row[_ID])
+                known = not isinstance(event, Seen | Mark) or event.student_id in names
+                lines[row[_ID]] = (
+                    row if known or not before or not self._with_names else (*row[:2], before[2], *row[3:])
+                )
+        kept = [row for key, row in old.items() if key not in lines]
+        self._replace(path, sorted([*lines.values(), *kept], key=lambda row: row[1]))
+        return len(lines) + len(kept)
+
+    def _rows(self, events: Iterable[Event], names: Mapping[str, str]) -> list[tuple[str, ...] | None]:
+        return [csv_row(event, names, self._zone, with_names=self._with_names) for event in events]
+
+    def _by_day(self, events: Iterable[Event], names: Mapping[str, str]) -> dict[str, list[tuple[str, ...]]]:
         by_day: dict[str, list[tuple[str, ...]]] = {}
-        for event in events:
-            row = csv_row(event, names, self._zone, with_names=self._with_names)
+        for row in self._rows(events, names):
             if row:
                 by_day.setdefault(row[0], []).append(row)
-        for day, rows in by_day.items():
-            self._write(self._folder / f"attendance-{day}.csv", rows)
+        return by_day
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the days begin and end."""
+        return self._zone
+
+    def file_of(self, day: str) -> Path:
+        """Return the file of a day, written as 2026-09-01."""
+        return self._folder / f"attendance-{day}.csv"
 
     def path_of(self, moment: datetime) -> Path:
         """Return the file of a moment's day."""
-        return self._folder / f"attendance-{moment.astimezone(self._zone):%Y-%m-%d}.csv"
+        return self.file_of(f"{moment.astimezone(self._zone):%Y-%m-%d}")
 
     def _write(self, path: Path, rows: list[tuple[str, ...]]) -> None:
-        try:
+        with _explained(path):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
@@ -88,22 +139,92 @@ class CsvJournal:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        except OSError as exc:
-            error = StorageFull if exc.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
-            raise error(f"{path.name} cannot be written: {exc.strerror}", hint="check the disk") from exc
+
+    def _read(self, path: Path) -> list[tuple[str, ...]]:
+        """Return the whole lines of a day file that are ours; one that a power cut tore is none."""
+        with _explained(path):
+            if not path.exists():
+                return []
+            # Whatever a person's program made of the file: what cannot be read is no line of ours.
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
+        # Line by line: we never write one that goes on in the next.
+        whole = text.replace("\0", "").split("\n")[:-1]
+        rows = (_cells(line.rstrip("\r")) for line in whole)
+        return [row for row in rows if len(row) == len(HEADER) and _EVENT_ID.fullmatch(row[_ID])]
+
+    def _drop_torn_line(self, path: Path, lacking: list[tuple[str, ...]]) -> None:
+        """Cut off a last line that is the beginning of one that is about to be written again."""
+        with _explained(path):
+            if not path.exists():
+                return
+            raw = path.read_bytes()
+            whole = raw.rfind(b"\n") + 1
+            torn = raw[whole:]
+            if torn and any(_lines([row]).encode().startswith(torn) for row in lacking):
+                os.truncate(path, whole)
+
+    def _replace(self, path: Path, rows: list[tuple[str, ...]]) -> None:
+        partial = path.with_name(f".{path.name}.part")
+        with _explained(path):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                partial.unlink(missing_ok=True)
+                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+                    out.write(_lines([HEADER, *rows]))
+                    out.flush()
+                    # Without it, a power cut after the renaming leaves an empty file.
+                    os.fsync(out.fileno())
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+            sync_folder(self._folder)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        error: type[StorageFailed] = StorageFailed
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            error = StorageFull
+        if exc.errno == errno.EROFS:
+            error = StorageReadOnly
+        raise error(f"{path.name} cannot be written: {exc.strerror}", hint="check the disk") from exc
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line]), ()))
+    except csv.Error:
+        return ()
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _append(descriptor: int, rows: list[tuple[str, ...]]) -> None:
     """Write all lines or none; after a line that a power cut tore, begin a new one."""
     size = os.fstat(descriptor).st_size
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = _lines(rows)
     if size == 0:
-        writer.writerow(HEADER)
+        text = _lines([HEADER]) + text
     elif os.pread(descriptor, 1, size - 1) != b"\n":
-        text.write("\n")
-    writer.writerows(rows)
-    rest = memoryview(text.getvalue().encode())
+        text = f"\n{text}"
+    rest = memoryview(text.encode())
     try:
         while rest:
             # A disk that fills up takes a part, and fails only at the next write.

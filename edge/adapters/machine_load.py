@@ -1,5 +1,8 @@
 """How warm the processor is and whether it is held back, from the kernel's files; nothing where they are not."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.core.pace import MachineState
@@ -10,12 +13,30 @@ _LEAST_C, _MOST_C = 1.0, 150.0
 _PROCESSOR_WORDS = ("cpu", "soc", "pkg", "core")
 _HELD_BACK_NOW = 0b1110
 """Raspberry Pi firmware's bits for now: frequency capped, throttled, soft temperature limit."""
+_WORDS = ("under_voltage", "frequency_capped", "throttled", "too_hot")
+"""The same firmware's bits 0 to 3, in words; those from 16 on say what was since the boot."""
+_SLOWED_DOWN = "throttled"
+_FIRMWARE_TIMEOUT_S = 2.0
+
+
+def ask_firmware() -> str:
+    """Return what `vcgencmd get_throttled` says, such as `throttled=0x50005`; empty where there is no such program."""
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return ""
+    try:
+        answer = subprocess.run(  # noqa: S603 (a fixed question to a program of the system)
+            [program, "get_throttled"], capture_output=True, timeout=_FIRMWARE_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.decode(errors="replace").strip()
 
 
 class MachineLoad:
-    """`edge.loops.pace.Thermometer` over /sys. One thread."""
+    """`edge.loops.pace.Thermometer` over /sys. One thread; whoever counts by it needs one of its own."""
 
-    def __init__(self, sys_folder: Path = _SYS) -> None:
+    def __init__(self, sys_folder: Path = _SYS, firmware: Callable[[], str] = ask_firmware) -> None:
         """Find the files once: which there are does not change while the machine runs."""
         zones = [(zone / "temp", _text(zone / "type").lower()) for zone in _listed(sys_folder, "thermal_zone*/temp")]
         processors = [path for path, kind in zones if any(word in kind for word in _PROCESSOR_WORDS)]
@@ -24,11 +45,34 @@ class MachineLoad:
         self._firmware = sorted(sys_folder.glob("devices/platform/soc*/*firmware/get_throttled"))
         self._counters = sorted(sys_folder.glob("devices/system/cpu/cpu*/thermal_throttle/package_throttle_count"))
         self._counted = self._count()
+        self._ask_firmware = firmware
 
     def read(self) -> MachineState:
         """Return how the machine is now. Raises nothing."""
         values = [value for path in self._temperatures if (value := _celsius(path)) is not None]
         return MachineState(max(values, default=None), self._held_back())
+
+    def throttled(self) -> tuple[str, ...] | None:
+        """Return what slows the processor down now, in the protocol's words; None where nothing tells. Raises nothing.
+
+        Asks the firmware by a program where the kernel has no file for it: for a status, not for every frame.
+        """
+        bits = self._firmware_bits()
+        if bits is not None:
+            return tuple(word for number, word in enumerate(_WORDS) if bits >> number & 1)
+        if not self._counters:
+            return None
+        return (_SLOWED_DOWN,) if self._held_back() else ()
+
+    def _firmware_bits(self) -> int | None:
+        texts = [_text(path) for path in self._firmware] or [self._ask_firmware().partition("=")[2]]
+        found = [bits for text in texts if (bits := _hexadecimal(text)) is not None]
+        if not found:
+            return None
+        combined = 0
+        for bits in found:
+            combined |= bits
+        return combined
 
     def _held_back(self) -> bool:
         counted, before = self._count(), self._counted
@@ -55,6 +99,13 @@ def _number(path: Path, base: int) -> int:
         return int(_text(path), base)
     except ValueError:
         return 0
+
+
+def _hexadecimal(text: str) -> int | None:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return None
 
 
 def _text(path: Path) -> str:

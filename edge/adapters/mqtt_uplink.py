@@ -9,7 +9,9 @@ import contextlib
 import logging
 import queue
 import random
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +22,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.adapters.mqtt_answers import Unanswered
+from edge.core.backoff import delay_s
 from edge.core.errors import UplinkUnavailable
-from edge.core.news import Arrived, Connected, Disconnected, News, Refused
+from edge.core.news import Accepted, Arrived, Connected, Disconnected, Hindered, News, Refused
 from protocol.base import MAX_MESSAGE_BYTES
 from protocol.topics import Address
 
@@ -32,9 +36,13 @@ _SILENT = 0x8D
 _STOP_S = 3.0
 _INBOX = 100
 """Messages of the largest size would then take 11 MB."""
-_LONGEST_RETRY_S = 30
-_TWIN_RETRY_S = (60, 120)
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 4.0, 60.0
+_TWIN_RETRY_S = 120.0
 """Two units with one id throw each other out whenever one connects: once a minute is enough to be noticed."""
+_WILL_DELAY_S = 30
+"""A unit that is back within this time was not lost, and nobody is told that it was."""
+_SESSION_S = 60
+"""Longer than the delay of the will, or the end of the session would publish it at once."""
 _SHORT_S = 30.0
 _SHORT_AT_MOST = 3
 _HEADER_BYTES = 256
@@ -52,6 +60,20 @@ class BrokerAddress:
     keepalive_s: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the unit waits for what; `jitter` returns 0..1, other each time."""
+
+    first_s: float = _FIRST_RETRY_S
+    """Before it connects again, halved at random and doubled with each failure."""
+    longest_s: float = _LONGEST_RETRY_S
+    twin_s: float = _TWIN_RETRY_S
+    """The same while another one uses its id."""
+    will_s: int = _WILL_DELAY_S
+    """For how long the broker waits before it says that the unit is lost."""
+    jitter: Callable[[], float] = random.random
 
 
 _REFUSALS = {
@@ -77,13 +99,13 @@ class MqttUplink:
         subscription: str,
         *,
         will: tuple[Address, bytes],
-        first_retry_s: int | None = None,
-        twin_retry_s: int | None = None,
+        waits: Waits | None = None,
     ) -> None:
-        """Prepare; `start` connects. The waits before connecting again are random unless given."""
+        """Prepare; `start` connects."""
         self.news: queue.Queue[News] = queue.Queue(_INBOX)
         self._address = address
         self._subscription = subscription
+        self._waits = waits or Waits()
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=address.client_id, protocol=mqtt.MQTTv5
         )
@@ -99,28 +121,42 @@ class MqttUplink:
         client.max_inflight_messages_set(0)
         if address.username:
             client.username_pw_set(address.username, address.password)
-        client.will_set(will[0].topic, will[1], qos=1, retain=True)
-        # Units that lost the broker together must not come back together: paho itself adds no jitter.
-        self._first_retry_s = first_retry_s or random.randint(1, 4)  # noqa: S311 (spreads load, guards nothing)
-        self._twin_retry_s = twin_retry_s or random.randint(*_TWIN_RETRY_S)  # noqa: S311
-        client.reconnect_delay_set(self._first_retry_s, _LONGEST_RETRY_S)
+        self.set_will(*will)
+        self._failures = 0
+        self._wait_before_next(0)
         self._connected_at_s = float("-inf")
         self._short_connections = 0
         self._refused = False
         self._message_refused = False
         self._most_bytes: int | None = None
+        self._kinds = Unanswered()
+
+    def set_will(self, address: Address, payload: bytes) -> None:
+        """Say what the broker tells of us when we vanish. Holds from the next connection on, see `reconnect`."""
+        delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
+        delay.WillDelayInterval = self._waits.will_s
+        self._client.will_set(address.topic, payload, qos=1, retain=True, properties=delay)
+
+    def reconnect(self) -> None:
+        """End the connection so that another is made. Any thread."""
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def start(self) -> None:
         """Begin to connect, now and after every loss; returns at once."""
-        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
+        wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # The broker then keeps what is too large to be ours away from this machine's memory.
-        limits.MaximumPacketSize = MAX_MESSAGE_BYTES + _HEADER_BYTES
+        wishes.MaximumPacketSize = MAX_MESSAGE_BYTES + _HEADER_BYTES
+        wishes.SessionExpiryInterval = self._waits.will_s + _SESSION_S - _WILL_DELAY_S
         self._client.connect_async(
             self._address.host,
             self._address.port,
             keepalive=self._address.keepalive_s,
+            # Nothing may wait for us at the broker: the hub answers again whatever we ask again.
             clean_start=True,
-            properties=limits,
+            properties=wishes,
         )
         self._client.loop_start()
 
@@ -142,6 +178,7 @@ class MqttUplink:
             # The broker would end the connection, each time.
             raise UplinkUnavailable(f"a message of {len(payload)} bytes is too large for the broker")
         info = self._client.publish(address.topic, payload, qos=1, retain=retain)
+        self._tell_answer(self._kinds.sent(info.mid, address.channel))
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             # The connection broke in between. paho has kept the message; `_on_connect` makes it forget that.
             raise UplinkUnavailable("the connection broke while sending")
@@ -157,17 +194,30 @@ class MqttUplink:
 
     def _tell(self, news: News) -> None:
         # Full: the delivery loop is stuck or flooded. Dropping messages is safe, every sender repeats what matters;
-        # the state of the connection is told only once.
+        # the state of the connection is told only once, and takes the place of a message.
         while True:
             try:
                 self.news.put_nowait(news)
             except queue.Full:
                 if isinstance(news, Arrived):
                     return
-                with contextlib.suppress(queue.Empty):
-                    self.news.get_nowait()
+                self._make_room()
             else:
                 return
+
+    def _make_room(self) -> None:
+        waiting = self.news.queue
+        with self.news.mutex:
+            oldest = next((number for number, one in enumerate(waiting) if isinstance(one, Arrived)), 0)
+            if waiting:
+                del waiting[oldest]
+
+    def _wait_before_next(self, first_s: float) -> None:
+        """Choose how long paho waits before it connects again: anew each time, so that no fleet comes in step."""
+        most_s = max(first_s, self._waits.longest_s)
+        wait_s = delay_s(self._failures, first_s=first_s, most_s=most_s, jitter=self._waits.jitter())
+        # paho would double the wait by itself, always in the same way.
+        self._client.reconnect_delay_set(wait_s, wait_s)  # type: ignore[arg-type]  # it only adds and compares them
 
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -176,39 +226,41 @@ class MqttUplink:
         if reason.is_failure:
             self._tell(Disconnected(explain(reason)))
             return
+        self._failures = 0
         self._connected_at_s = time.monotonic()
         self._message_refused = False
         # Before paho sends it again: our outbox has it too, and what ended the last connection would end this one.
-        client.drop_out_messages()
+        self._forget_unanswered()
         self._most_bytes = getattr(properties, "MaximumPacketSize", None)
         client.subscribe(self._subscription, qos=1)
-        self._tell(Connected())
+        self._tell(Connected(self._most_bytes))
         needed = MAX_MESSAGE_BYTES + _HEADER_BYTES
         if self._most_bytes is not None and self._most_bytes < needed:
             self._tell(
-                Disconnected(
-                    f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}"
-                )
+                Hindered(f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}")
             )
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
         self._short_connections = 0
+        self._failures += 1
+        self._wait_before_next(self._waits.first_s)
         self._tell(Disconnected(f"no broker answers at {self._where}"))
 
     def _on_disconnect(
-        self, client: mqtt.Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
+        self, _client: mqtt.Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
-        client.drop_out_messages()
+        self._forget_unanswered()
+        self._failures += 1
         if self._refused:
             # Told already, with the reason.
             self._refused = False
+            self._wait_before_next(self._waits.first_s)
             return
         said = flags.is_disconnect_packet_from_server
         cut_often = not said and self._is_cut_again_and_again()
         # Mosquitto 2.0.11 ends the connection when it refuses a message: then that is the reason, and no twin.
         twin = (said and reason.value == _TAKEN_OVER) or (cut_often and not self._message_refused)
-        first_s = self._twin_retry_s if twin or cut_often else self._first_retry_s
-        client.reconnect_delay_set(first_s, max(first_s, _LONGEST_RETRY_S))
+        self._wait_before_next(self._waits.twin_s if twin or cut_often else self._waits.first_s)
         if said:
             self._tell(Disconnected(explain(reason), twin))
         elif twin:
@@ -238,13 +290,26 @@ class MqttUplink:
     ) -> None:
         for reason in reasons:
             if reason.is_failure:
-                self._tell(Disconnected(f"the broker does not let this unit listen: {explain(reason)}"))
+                self._tell(Hindered(f"the broker does not let this unit listen: {explain(reason)}"))
 
-    def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, reason: ReasonCode, _props: Any) -> None:
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _props: Any) -> None:
         # paho calls a message published that the broker has refused; only the reason code tells.
+        self._message_refused = self._message_refused or reason.is_failure
+        self._tell_answer(self._kinds.answered(mid, reason))
+
+    def _tell_answer(self, answer: tuple[str, ReasonCode] | None) -> None:
+        if answer is None:
+            return
+        channel, reason = answer
         if reason.is_failure:
-            self._message_refused = True
-            self._tell(Refused(f"the broker refuses a message of this unit: {explain(reason)}"))
+            self._tell(Refused(f"the broker refuses a message of this unit: {explain(reason)}", channel))
+        else:
+            self._tell(Accepted(channel))
+
+    def _forget_unanswered(self) -> None:
+        # Our outbox has it too; and what ended the last connection would end this one.
+        self._client.drop_out_messages()
+        self._kinds.forget()
 
 
 def explain(reason: ReasonCode) -> str:

@@ -3,40 +3,59 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timedelta
 
+from edge.adapters.clock_system import SystemClock
+from edge.adapters.sqlite_delivered import digests, last_delivery_at, prune, prune_early, receipt_moment
 from edge.adapters.sqlite_file import UnitFile
-from edge.adapters.sqlite_library import Database
+from edge.adapters.sqlite_history import Row, dead_letters, history
+from edge.adapters.sqlite_intervals import follow_interval, keep_open, open_intervals
+from edge.adapters.sqlite_rows import (
+    ROWS_AT_ONCE,
+    body_hash,
+    event_row,
+    last_seq,
+    read_body,
+    read_moment,
+    set_last_seq,
+    utc_text,
+)
+from edge.adapters.sqlite_schema import new_epoch
 from edge.core.errors import StorageFull
-from edge.core.ports import OpenInterval, Waiting
+from edge.core.ports import Clock, DeadLetter, OpenInterval, Queued, Waiting
 from protocol.base import canonical_bytes
-from protocol.delivery import Rejection, SeqRange
-from protocol.events import Event, Left, Seen, Stamp, event_json
+from protocol.delivery import RangeDigest, Rejection, SeqRange
+from protocol.events import Event
 
-_ROWS_AT_ONCE = 500
+_NO_END = 2**62
 
-Row = tuple[dict[str, Any], str]
-"""A stored event and how far it got: "waiting", "delivered" or "refused"."""
+_APPEND = """INSERT INTO events (epoch, seq, event_id, kind, at, body, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+_QUEUE = "INSERT INTO outbox (epoch, seq) VALUES (?, ?)"
 
 
 class SqliteJournal:
-    """`edge.core.ports.Journal` in the unit's database file. Any thread."""
+    """`edge.core.ports.Journal` in the unit's database file. Any thread.
 
-    def __init__(self, file: UnitFile) -> None:
+    The clock dates receipts and refusals, and nothing else.
+    """
+
+    def __init__(self, file: UnitFile, clock: Clock | None = None) -> None:
         self._file = file
+        self._clock = clock or SystemClock()
         with file.reading() as db:
-            self._epoch = str(db.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0])
+            self._epoch = str(db.execute("SELECT epoch FROM streams ORDER BY number DESC LIMIT 1").fetchone()[0])
 
     @property
     def epoch(self) -> str:
-        """Identifies this database file."""
+        """The present stream."""
         return self._epoch
 
     def next_session(self) -> int:
         """Return one more than the last time, also when the disk is too full to remember it."""
         with self._file.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
+        if row and not row[0].isdecimal():
+            raise self._file.damage("the count of starts is not what was written down")
         session = int(row[0]) + 1 if row else 1
         with suppress(StorageFull), self._file.writing() as db:
             # A unit must start on a full disk: recognition goes on, and somebody has to be told.
@@ -48,120 +67,221 @@ class SqliteJournal:
         if not events:
             return []
         with self._file.writing() as db:
-            last = int(db.execute("SELECT value FROM meta WHERE name = 'last_seq'").fetchone()[0])
+            last = last_seq(db, self._epoch)
             numbered = [event.model_copy(update={"seq": last + n}) for n, event in enumerate(events, 1)]
-            db.table("events").insert_all(self._row(event) for event in numbered)
-            db.table("outbox").insert_all({"seq": event.seq} for event in numbered)
+            db.conn.executemany(_APPEND, (event_row(self._epoch, event) for event in numbered))
+            db.conn.executemany(_QUEUE, ((self._epoch, event.seq) for event in numbered))
             for event in numbered:
-                self._follow_interval(db, event)
-            db.execute("UPDATE meta SET value = ? WHERE name = 'last_seq'", [str(last + len(numbered))])
+                follow_interval(db, event)
+            set_last_seq(db, self._epoch, last + len(numbered))
         return numbered
-
-    @staticmethod
-    def _row(event: Event) -> dict[str, Any]:
-        body = canonical_bytes(event_json(event)).decode()
-        return {
-            "seq": event.seq,
-            "event_id": event.event_id,
-            "kind": event.kind,
-            "at": event.at.isoformat(),
-            "body": body,
-        }
-
-    @staticmethod
-    def _follow_interval(db: Database, event: Event) -> None:
-        if isinstance(event, Seen):
-            stamp = Stamp.model_validate(event.model_dump(include=set(Stamp.model_fields))).model_dump_json()
-            db.table("open_interval").insert(
-                {
-                    "interval_id": event.event_id,
-                    "student_id": event.student_id,
-                    "first_seen": stamp,
-                    "last_seen": stamp,
-                }
-            )
-        elif isinstance(event, Left):
-            db.execute("DELETE FROM open_interval WHERE interval_id = ?", [event.interval_id])
 
     def keep_open(self, intervals: Sequence[OpenInterval]) -> None:
         """Remember until when the students of open intervals were seen."""
-        with self._file.writing() as db:
-            for interval in intervals:
-                db.execute(
-                    "UPDATE open_interval SET last_seen = ? WHERE interval_id = ?",
-                    [interval.last_seen.model_dump_json(), interval.interval_id],
-                )
+        keep_open(self._file, intervals)
 
     def open_intervals(self) -> list[OpenInterval]:
         """Return the intervals that have a `seen` and no `left`."""
-        with self._file.reading() as db:
-            rows = list(db.query("SELECT * FROM open_interval"))
-        return [
-            OpenInterval(
-                row["interval_id"],
-                row["student_id"],
-                Stamp.model_validate_json(row["first_seen"]),
-                Stamp.model_validate_json(row["last_seen"]),
-            )
-            for row in rows
-        ]
+        return open_intervals(self._file)
 
-    def undelivered(self, after_seq: int, limit: int, max_bytes: int) -> list[dict[str, Any]]:
-        """Return undelivered events by rising seq."""
-        found: list[dict[str, Any]] = []
+    def undelivered(self, after: int, until: int | None, limit: int, max_bytes: int) -> list[Queued]:
+        """Return undelivered events of one epoch by rising place."""
+        found: list[Queued] = []
         size = 0
         with self._file.reading() as db:
             rows = db.execute(
-                """SELECT body FROM outbox JOIN events USING (seq) WHERE outbox.seq > ?
-                   ORDER BY outbox.seq LIMIT ?""",
-                [after_seq, limit],
+                """SELECT place, epoch, body, sha256 FROM outbox JOIN events USING (epoch, seq)
+                   WHERE place > ? AND place <= ? ORDER BY place LIMIT ?""",
+                [after, _NO_END if until is None else until, limit],
             ).fetchall()
-        for (body,) in rows:
+        for place, epoch, body, sha256 in rows:
             size += len(body.encode()) + 1
-            if found and size > max_bytes:
+            if found and (size > max_bytes or epoch != found[0].epoch):
                 break
-            found.append(json.loads(body))
+            found.append(Queued(place, epoch, read_body(self._file, body, sha256)))
         return found
 
-    def delivered(self, ranges: Sequence[SeqRange]) -> int:
+    def last_place(self) -> int:
+        """Return the highest place in the queue's order so far."""
+        with self._file.reading() as db:
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return int(row[0]) if row else 0
+
+    def delivered(self, epoch: str, ranges: Sequence[SeqRange]) -> int:
         """Note that the hub has committed these events."""
         if not ranges:
             return 0
+        at = receipt_moment(self._clock.stamp())
+        count = 0
         with self._file.writing() as db:
-            return sum(
-                db.execute("DELETE FROM outbox WHERE seq BETWEEN ? AND ?", [span.first, span.last]).rowcount
-                for span in ranges
-            )
+            for span in ranges:
+                where = [epoch, span.first, span.last]
+                db.execute(
+                    """UPDATE events SET delivered_at = ? WHERE epoch = ? AND seq IN
+                       (SELECT seq FROM outbox WHERE epoch = ? AND seq BETWEEN ? AND ?)""",
+                    [at, epoch, *where],
+                )
+                count += db.execute("DELETE FROM outbox WHERE epoch = ? AND seq BETWEEN ? AND ?", where).rowcount
+        return count
 
-    def rejected(self, rejections: Sequence[Rejection]) -> int:
-        """Move events the hub will never take to the dead letters."""
-        moved = 0
+    def rejected(self, epoch: str, rejections: Sequence[Rejection]) -> int:
+        """Move events the hub will not take to the dead letters."""
         if not rejections:
             return 0
+        at = utc_text(self._clock.stamp().at)
+        moved = 0
         with self._file.writing() as db:
             for rejection in rejections:
-                if db.execute("DELETE FROM outbox WHERE seq = ?", [rejection.seq]).rowcount:
+                where = [epoch, rejection.seq]
+                if db.execute("DELETE FROM outbox WHERE epoch = ? AND seq = ?", where).rowcount:
                     db.execute(
-                        "INSERT OR REPLACE INTO dead_letter (seq, code, detail, at) VALUES (?, ?, ?, datetime('now'))",
-                        [rejection.seq, rejection.code, rejection.detail],
+                        "INSERT INTO dead_letter (epoch, seq, code, detail, at) VALUES (?, ?, ?, ?, ?)",
+                        [*where, rejection.code, rejection.detail, at],
                     )
                     moved += 1
         return moved
 
-    def positions(self) -> tuple[int, int]:
-        """Return (last seq, seq up to which everything is delivered or rejected)."""
+    def requeue(self, epoch: str, ranges: Sequence[SeqRange]) -> int:
+        """Put delivered events back into the queue, at its end."""
+        count = 0
+        for span in ranges:
+            # A range may name seqs that nobody ever gave out: only what is on disk is gone through.
+            while moved := self._requeue_some(epoch, span):
+                count += moved
+        return count
+
+    def _requeue_some(self, epoch: str, span: SeqRange) -> int:
+        with self._file.writing() as db:
+            seqs = [
+                row[0]
+                for row in db.execute(
+                    """SELECT seq FROM events WHERE epoch = ? AND seq BETWEEN ? AND ? AND delivered_at IS NOT NULL
+                       ORDER BY seq LIMIT ?""",
+                    [epoch, span.first, span.last, ROWS_AT_ONCE],
+                )
+            ]
+            db.conn.executemany(
+                "UPDATE events SET delivered_at = NULL WHERE epoch = ? AND seq = ?", ((epoch, seq) for seq in seqs)
+            )
+            db.conn.executemany(_QUEUE, ((epoch, seq) for seq in seqs))
+        return len(seqs)
+
+    def begin_epoch(self) -> str:
+        """Begin a new stream; return its name."""
+        epoch = new_epoch()
+        with self._file.writing() as db:
+            db.execute("INSERT INTO streams (epoch, last_seq) VALUES (?, 0)", [epoch])
+            # Inside: nobody appends between the commit and this.
+            self._epoch = epoch
+        return epoch
+
+    def renumber(self, epoch: str, seqs: Sequence[int]) -> int:
+        """Move undelivered events of an earlier stream to the end of the present one."""
+        if epoch == self._epoch:
+            raise ValueError("events cannot be moved from the present stream into itself")
+        wanted = sorted(set(seqs))
+        return sum(
+            self._renumber_some(epoch, wanted[start : start + ROWS_AT_ONCE])
+            for start in range(0, len(wanted), ROWS_AT_ONCE)
+        )
+
+    def _renumber_some(self, epoch: str, seqs: list[int]) -> int:
+        marks = ",".join("?" * len(seqs))
+        with self._file.writing() as db:
+            rows = db.execute(
+                f"""SELECT id, seq, body FROM outbox JOIN events USING (epoch, seq)
+                    WHERE epoch = ? AND seq IN ({marks}) ORDER BY place""",  # noqa: S608 (question marks only)
+                [epoch, *seqs],
+            ).fetchall()
+            last = last_seq(db, self._epoch)
+            for seq, (number, old_seq, body) in enumerate(rows, last + 1):
+                moved = canonical_bytes(json.loads(body) | {"seq": seq})
+                db.execute("DELETE FROM outbox WHERE epoch = ? AND seq = ?", [epoch, old_seq])
+                db.execute(
+                    "UPDATE events SET epoch = ?, seq = ?, body = ?, sha256 = ? WHERE id = ?",
+                    [self._epoch, seq, moved.decode(), body_hash(moved), number],
+                )
+                db.execute(_QUEUE, [self._epoch, seq])
+            set_last_seq(db, self._epoch, last + len(rows))
+        return len(rows)
+
+    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+        """Return what was delivered of a stream, in ranges of `size` seqs, the newest `most` of them.
+
+        The last range ends with the newest seq.
+        """
+        return digests(self._file, epoch, size, most)
+
+    def epochs(self) -> list[str]:
+        """Return every stream that has events on disk, the present one last."""
         with self._file.reading() as db:
-            last = int(db.execute("SELECT value FROM meta WHERE name = 'last_seq'").fetchone()[0])
-            first_waiting = db.execute("SELECT min(seq) FROM outbox").fetchone()[0]
+            rows = db.execute(
+                """SELECT epoch FROM streams WHERE epoch = ? OR EXISTS
+                   (SELECT 1 FROM events WHERE events.epoch = streams.epoch) ORDER BY number""",
+                [self._epoch],
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def kept_seq(self) -> int | None:
+        """Return the oldest seq of the present epoch that is on disk."""
+        with self._file.reading() as db:
+            row = db.execute("SELECT min(seq) FROM events WHERE epoch = ?", [self._epoch]).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return what the hub refused, oldest first."""
+        return dead_letters(self._file)
+
+    def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
+        """Put dead letters back into the queue."""
+        with self._file.writing() as db:
+            if letters is None:
+                letters = db.execute("SELECT epoch, seq FROM dead_letter ORDER BY number").fetchall()
+            count = 0
+            for letter in letters:
+                if db.execute("DELETE FROM dead_letter WHERE epoch = ? AND seq = ?", letter).rowcount:
+                    db.execute(_QUEUE, letter)
+                    count += 1
+        return count
+
+    def prune(self, delivered_before: datetime) -> int:
+        """Delete delivered events whose receipt came before this moment, at most 500 of them at a time.
+
+        Nothing while the clock is not synced; what was delivered then counts as delivered now.
+        """
+        return prune(self._file, self._clock.stamp(), delivered_before)
+
+    def prune_older(self, days: float) -> int:
+        """Delete delivered events whose receipt is older than this, see `prune`."""
+        return self.prune(self._clock.stamp().at - timedelta(days=days))
+
+    def prune_early(self) -> int:
+        """Delete the oldest delivered events, 500 at a time, however new: a full disk needs their space."""
+        return prune_early(self._file)
+
+    def positions(self) -> tuple[int, int]:
+        """Return (last seq, seq up to which everything is delivered or rejected), of the present epoch."""
+        with self._file.reading() as db:
+            last = last_seq(db, self._epoch)
+            first_waiting = db.execute("SELECT min(seq) FROM outbox WHERE epoch = ?", [self._epoch]).fetchone()[0]
         return last, last if first_waiting is None else int(first_waiting) - 1
 
     def waiting(self) -> Waiting:
-        """Return what still has to reach the hub."""
+        """Return what still has to reach the hub; the oldest is the first of the oldest stream."""
         with self._file.reading() as db:
-            count = int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
-            oldest = db.execute("SELECT at FROM events WHERE seq = (SELECT min(seq) FROM outbox)").fetchone()
-            dead = int(db.execute("SELECT count(*) FROM dead_letter").fetchone()[0])
-        return Waiting(count, datetime.fromisoformat(oldest[0]) if oldest else None, dead)
+            count, dead, first = db.execute(
+                "SELECT sum(waiting), sum(dead), min(CASE WHEN waiting THEN number END) FROM streams"
+            ).fetchone()
+            oldest = db.execute(
+                """SELECT at FROM streams CROSS JOIN events USING (epoch) WHERE number = ? AND seq =
+                   (SELECT min(seq) FROM outbox WHERE outbox.epoch = streams.epoch)""",
+                [first],
+            ).fetchone()
+        return Waiting(int(count), read_moment(self._file, oldest[0]) if oldest else None, int(dead))
+
+    def last_delivery_at(self) -> datetime | None:
+        """Return when the hub last took something, as far as the clock knew and it is still on disk."""
+        return last_delivery_at(self._file)
 
     def history(
         self,
@@ -171,41 +291,5 @@ class SqliteJournal:
         until: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[Row]:
-        """Yield stored events by rising seq, for commands that list and export.
-
-        `kinds`, `since` (included) and `until` (excluded) choose, `limit` keeps the newest.
-        """
-        conditions, values = ["1"], list[Any]()
-        if kinds:
-            conditions.append(f"kind IN ({','.join('?' * len(kinds))})")
-            values += kinds
-        for comparison, moment in ((">=", since), ("<", until)):
-            if moment is not None:
-                # All are stored in UTC and in one form, so that they sort as text.
-                conditions.append(f"at {comparison} ?")
-                values.append(moment.astimezone(UTC).isoformat())
-        newest = f"ORDER BY seq DESC LIMIT {int(limit)}" if limit is not None else ""
-        with self._file.reading() as db:
-            seqs = [
-                row[0]
-                for row in db.execute(
-                    f"SELECT seq FROM events WHERE {' AND '.join(conditions)} {newest}",  # noqa: S608 (no outside text)
-                    values,
-                )
-            ]
-        seqs.sort()
-        for start in range(0, len(seqs), _ROWS_AT_ONCE):
-            yield from self._rows(seqs[start : start + _ROWS_AT_ONCE])
-
-    def _rows(self, seqs: list[int]) -> list["Row"]:
-        marks = ",".join("?" * len(seqs))
-        with self._file.reading() as db:
-            rows = db.execute(
-                f"""SELECT body, outbox.seq, dead_letter.seq FROM events LEFT JOIN outbox USING (seq)
-                    LEFT JOIN dead_letter USING (seq) WHERE events.seq IN ({marks}) ORDER BY events.seq""",  # noqa: S608
-                seqs,
-            ).fetchall()
-        return [
-            (json.loads(body), "waiting" if waits else "refused" if refused else "delivered")
-            for body, waits, refused in rows
-        ]
+        """Yield stored events as they were written down, see `edge.adapters.sqlite_history`."""
+        return history(self._file, kinds=kinds, since=since, until=until, limit=limit)

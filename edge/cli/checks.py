@@ -12,20 +12,28 @@ from rich.markup import escape
 
 from edge.adapters.broker_probe import probe_broker
 from edge.adapters.clock_system import SystemClock
+from edge.adapters.salvage import damage_reports
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import broker_address, identity_of, open_camera, open_liveness, open_recognition
+from edge.bootstrap import (
+    broker_address,
+    identity_of,
+    open_camera,
+    open_liveness,
+    open_packs,
+    open_recognition,
+    settings_in_use,
+)
 from edge.cli.output import FAILED, console, print_json
 from edge.cli.running import liveness_note
 from edge.core.distance import farthest_m, in_words
 from edge.core.errors import CameraEnded, EdgeError, GalleryRefused
-from edge.core.gallery_sync import open_head, open_manifest
+from edge.core.gallery_pieces import open_head, open_manifest
 from edge.settings import EdgeSettings, load_settings
-from recognition.adapters.pack_files import read_pack
+from recognition.adapters.pack_files import read_manifest
 from recognition.core.errors import RecognitionError
 
-_LEAST_FREE_BYTES = 500_000_000
 _NEAREST_M = {"door": 1.0, "sweep": 4.0}
 """How far a camera must reach at least: people pass a door's at 1 to 2 m, the last seats are 4 to 5 m away."""
 _TRIES = 3
@@ -91,12 +99,21 @@ def _disk(settings: EdgeSettings) -> Finding:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return Finding("disk", "problem", f"{existing} is no folder this user can write to", "check storage.data_dir")
     free = shutil.disk_usage(existing).free
-    if free < _LEAST_FREE_BYTES:
-        return Finding("disk", "problem", f"{free / 1e6:.0f} MB free at {folder}", "free at least 500 MB")
+    least_mb = settings.storage.low_disk_mb
+    if free < least_mb * 1e6:
+        return Finding("disk", "problem", f"{free / 1e6:.0f} MB free at {folder}", f"free at least {least_mb} MB")
     return Finding("disk", "ok", f"{free / 1e9:.1f} GB free at {folder}")
 
 
-def _record(settings: EdgeSettings) -> Finding:
+def _record(settings: EdgeSettings) -> tuple[Finding, ...]:
+    reports = damage_reports(settings.storage.data_dir)
+    damaged = tuple(
+        Finding("damaged", "note", report.sentence, f"look into it, then delete {report.folder}") for report in reports
+    )
+    return (_record_now(settings), *damaged)
+
+
+def _record_now(settings: EdgeSettings) -> Finding:
     if not (settings.storage.data_dir / FILE_NAME).exists():
         return Finding("record", "ok", "empty: this unit has not run yet")
     file = UnitFile(settings.storage.data_dir, read_only=True)
@@ -106,7 +123,9 @@ def _record(settings: EdgeSettings) -> Finding:
     finally:
         file.close()
     text = f"{waiting.events} waiting for the hub, {waiting.dead_letters} refused by it"
-    return Finding("record", "note" if waiting.dead_letters else "ok", text)
+    if waiting.dead_letters:
+        return Finding("record", "note", text, "rollcall-edge dead-letters list")
+    return Finding("record", "ok", text)
 
 
 def _clock(_settings: EdgeSettings) -> Finding:
@@ -120,9 +139,23 @@ def _clock(_settings: EdgeSettings) -> Finding:
 
 
 def _model(settings: EdgeSettings) -> Finding:
-    engine = open_recognition(settings)
-    open_liveness(settings, engine)
-    return Finding("model", "ok", f"pack {engine.embedder.pack_id}")
+    in_use = _with_pack_in_use(settings)
+    engine = open_recognition(in_use)
+    open_liveness(in_use, engine)
+    folder = in_use.recognition.pack_dir
+    origin = "" if folder == settings.recognition.pack_dir else f", from the hub, in {folder}"
+    return Finding("model", "ok", f"pack {engine.embedder.pack_id}{origin}")
+
+
+def _with_pack_in_use(settings: EdgeSettings) -> EdgeSettings:
+    """Return the settings with the model pack that the unit runs."""
+    if not (settings.storage.data_dir / FILE_NAME).exists():
+        return settings
+    file = UnitFile(settings.storage.data_dir, read_only=True)
+    try:
+        return settings_in_use(settings, open_packs(settings), SqliteGallery(file).in_use())
+    finally:
+        file.close()
 
 
 def _liveness(settings: EdgeSettings) -> Finding:
@@ -138,7 +171,7 @@ def _gallery(settings: EdgeSettings) -> Finding:
         signed = store.signed_head()
         if signed is None:
             return Finding("gallery", "note", "none yet", "on the hub: rollcall-hub gallery push")
-        identity = identity_of(settings, read_pack(settings.recognition.pack_dir).pack_id)
+        identity = identity_of(settings, read_manifest(_with_pack_in_use(settings).recognition.pack_dir).pack_id)
         head = open_head(identity, signed)
         manifest = open_manifest(identity, head, store.staged(head.manifest_hash) or b"")
     except GalleryRefused as exc:

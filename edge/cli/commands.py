@@ -7,7 +7,7 @@ import typer
 
 from edge.bootstrap import software
 from edge.cli import bench as benches
-from edge.cli import checks, records, running, zones
+from edge.cli import checks, desk, records, running, zones
 from edge.cli.output import command
 from edge.core.errors import SettingsWrong
 from edge.settings import EdgeSettings, load_settings, settings_file
@@ -146,6 +146,86 @@ def export(
 ) -> None:
     """Write the record out again from the unit's database: the CSV lines, or every event as JSON lines."""
     records.export(_settings(config), target, records.Choice(day, (), None), form)
+
+
+@app.command()
+@command
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Say how the unit is: what waits for the hub, what is wrong, how the disk is, when the hub last took something.
+
+    Asks the unit that runs; when none does, says what its record says.
+    """
+    desk.show_status(_settings(config), as_json=as_json)
+
+
+letters_app = typer.Typer(
+    name="dead-letters",
+    help="What the hub refused and the unit keeps. It is never sent again by itself: look at it, put right what is "
+    "wrong at the hub, then retry.",
+    no_args_is_help=True,
+)
+app.add_typer(letters_app)
+csv_app = typer.Typer(name="csv", help="The daily CSV files, a copy of the record.", no_args_is_help=True)
+app.add_typer(csv_app)
+
+Stream = Annotated[
+    str | None, typer.Option(help="Only of this stream, where `list` shows several (a unit whose record was restored).")
+]
+
+
+@letters_app.command("list")
+@command
+def letters_list(config: Config = None, as_json: Json = False) -> None:
+    """List what the hub refused, oldest refusal first, with the reason."""
+    desk.list_letters(_settings(config), as_json=as_json)
+
+
+@letters_app.command("show")
+@command
+def letters_show(
+    seq: Annotated[int, typer.Argument(help="Its number, as `list` shows it.")],
+    config: Config = None,
+    stream: Stream = None,
+) -> None:
+    """Show one refused event whole, as JSON."""
+    desk.show_letter(_settings(config), desk.Letters((seq,), stream))
+
+
+@letters_app.command("retry")
+@command
+def letters_retry(
+    seqs: Annotated[list[int] | None, typer.Argument(metavar="[SEQ]...", help="Their numbers.")] = None,
+    config: Config = None,
+    stream: Stream = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send refused events to the hub again; nothing is lost if it refuses them once more."""
+    desk.retry_letters(_settings(config), desk.Letters(tuple(seqs or ()), stream, everything), as_json=as_json)
+
+
+@letters_app.command("export")
+@command
+def letters_export(
+    target: Annotated[Path, typer.Argument(help="File to write; - for standard output.")], config: Config = None
+) -> None:
+    """Write every refused event with its reason to a file, a line of JSON each."""
+    desk.export_letters(_settings(config), target)
+
+
+@csv_app.command("rebuild")
+@command
+def csv_rebuild(
+    config: Config = None,
+    day: Annotated[str | None, typer.Option(help="This day of the school, as 2026-09-01.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every day the record has.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a day's CSV file anew from the record; without an option, the newest day's.
+
+    Nothing goes lost: lines of events that the record no longer has stay, and so do names of students who have left.
+    """
+    desk.rebuild_csv(_settings(config), day, everything=everything, as_json=as_json)
 
 
 def _show_version(wanted: bool) -> None:

@@ -19,11 +19,11 @@ from rich.table import Table
 from edge.adapters.csv_journal import HEADER, csv_row
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
-from edge.adapters.sqlite_journal import Row, SqliteJournal
-from edge.bootstrap import identity_of
+from edge.adapters.sqlite_history import Row
+from edge.adapters.sqlite_journal import SqliteJournal
+from edge.bootstrap import stored_names
 from edge.cli.output import console, errors, print_json
 from edge.core.errors import GalleryRefused, KeyUnusable, SettingsWrong
-from edge.core.gallery_sync import open_manifest
 from edge.settings import EdgeSettings
 from protocol.errors import BadEvent
 from protocol.events import EVENT_KINDS, parse_event
@@ -83,9 +83,9 @@ def export(settings: EdgeSettings, target: Path, choice: Choice, form: str) -> N
     zone = ZoneInfo(settings.storage.time_zone if form == "csv" else "UTC")
     since, until = choice.bounds(zone)
     with _record(settings) as file:
-        names = _names(settings, SqliteGallery(file)) if form == "csv" else {}
+        names = names_or_none(settings, SqliteGallery(file)) if form == "csv" else {}
         rows = SqliteJournal(file).history(kinds=choice.kinds, since=since, until=until)
-        with _opened(target) as out:
+        with opened(target) as out:
             count = _write_json(rows, out) if form == "json" else _write_csv(rows, out, names, settings)
     if str(target) != "-":
         console.print(f"{count} lines written to {escape(str(target))}", soft_wrap=True)
@@ -131,22 +131,18 @@ def _record(settings: EdgeSettings) -> Iterator[UnitFile]:
         file.close()
 
 
-def _names(settings: EdgeSettings, store: SqliteGallery) -> dict[str, str]:
+def names_or_none(settings: EdgeSettings, store: SqliteGallery) -> dict[str, str]:
     """Return the display names in the gallery on disk; none, and a note, when it cannot be opened."""
-    head = store.in_use()
-    sealed = store.staged(head.manifest_hash) if head else None
-    if head is None or sealed is None:
-        return {}
     try:
-        entries = open_manifest(identity_of(settings, head.pack_id), head, sealed).entries
+        return stored_names(settings, store)
     except (GalleryRefused, KeyUnusable) as exc:
         errors.print(f"[yellow]note:[/] without names: {escape(str(exc))}", soft_wrap=True)
         return {}
-    return {entry.student_id: entry.display_name for entry in entries}
 
 
 @contextmanager
-def _opened(target: Path) -> Iterator[TextIO]:
+def opened(target: Path) -> Iterator[TextIO]:
+    """Yield where to write: standard output for -, else a private file that is there when it is whole."""
     if str(target) == "-":
         if isinstance(sys.stdout, TextIOWrapper):
             # Names are of any script, whatever the terminal's language is.

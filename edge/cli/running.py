@@ -1,5 +1,6 @@
 """`rollcall-edge run`."""
 
+import gc
 import logging
 import signal
 import sys
@@ -45,7 +46,19 @@ def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool, film: Film
     _log_to_stderr(verbose)
     orders = Orders()
     _obey_signals(orders)
-    with _filming(settings, film) as video, open_unit(settings, orders, _log_events, video) as unit:
+    with _filming(settings, film) as video:
+        clean = _run_once(settings, orders, video, json_summary=json_summary)
+        while clean and orders.take_reopening():
+            log.info("opens itself anew with another model pack")
+            # The old models go before the new ones come.
+            gc.collect()
+            clean = _run_once(settings, orders, video, json_summary=json_summary)
+    if not clean:
+        raise typer.Exit(FAILED)
+
+
+def _run_once(settings: EdgeSettings, orders: Orders, video: OverlayVideo | None, *, json_summary: bool) -> bool:
+    with open_unit(settings, orders, _log_events, video) as unit:
         known = unit.delivery.keeper.known
         log.info(
             "unit runs unit_id=%s camera=%s students=%d gallery_revision=%d note=%r",
@@ -59,9 +72,9 @@ def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool, film: Film
             log.info("sweep watches everybody in the room basis=%r", settings.presence.sweep_basis)
         started_s = unit.clock.monotonic_s()
         clean = unit.run()
-        _summarise(unit, unit.clock.monotonic_s() - started_s, as_json=json_summary)
-    if not clean:
-        raise typer.Exit(FAILED)
+        if not orders.reopen.is_set():
+            _summarise(unit, unit.clock.monotonic_s() - started_s, as_json=json_summary)
+    return clean
 
 
 @contextmanager

@@ -8,13 +8,16 @@ from uuid import uuid4
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
-from edge.core.news import Arrived, Connected, Disconnected, News, Refused
+from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink, Waits
+from edge.core.news import Accepted, Arrived, Connected, Disconnected, Hindered, News, Refused
 from protocol import topics
 from protocol.topics import Address
 from tests.edge_adapters.pieces import UNIT, eventually
 
 WILL = b'{"state":"lost"}'
+
+
+QUICK = Waits(first_s=1.0, longest_s=1.0, will_s=0, jitter=lambda: 0.5)
 
 
 def fresh_site() -> str:
@@ -35,7 +38,7 @@ def status_of(site: str, unit: str = UNIT) -> Address:
 def uplink(where: BrokerAddress, site: str) -> MqttUplink:
     """Return an uplink as the unit's program makes it, that tries again sooner than in a school."""
     unit = where.client_id
-    return MqttUplink(where, topics.unit_filter(site, unit), will=(status_of(site, unit), WILL), first_retry_s=1)
+    return MqttUplink(where, topics.unit_filter(site, unit), will=(status_of(site, unit), WILL), waits=QUICK)
 
 
 @contextmanager
@@ -90,6 +93,16 @@ def is_refused(news: News) -> bool:
 def is_arrived(news: News) -> bool:
     """Tell whether this is a message."""
     return isinstance(news, Arrived)
+
+
+def is_hindered(news: News) -> bool:
+    """Tell whether this is the news of a connection that is not of full use."""
+    return isinstance(news, Hindered)
+
+
+def is_accepted(news: News) -> bool:
+    """Tell whether this is the news of a message that the broker takes again."""
+    return isinstance(news, Accepted)
 
 
 class Listener:

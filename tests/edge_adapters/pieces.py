@@ -94,7 +94,7 @@ def gallery(
     )
     text = body.model_dump_json(exclude_none=True)
     head = Head(body=text, signature=sealing.sign(SIGNING_KEY, text.encode()))
-    return StagedGallery(body, head.to_bytes(), manifest, timetable, tuple(hash_of(piece) for piece in templates))
+    return StagedGallery(body, head.to_bytes(), tuple(hash_of(piece) for piece in templates))
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:

@@ -75,3 +75,63 @@ def test_the_boot_clock_stops_at_zero() -> None:
 
     assert early.boottime_ns == 0
     assert early.at == datetime(2026, 3, 2, 8, 0, tzinfo=UTC) - timedelta(seconds=2000)
+
+
+class SetByHand(SystemClock):
+    """A clock whose wall clock and kernel a test sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = timedelta(0)
+        self.synced = False
+        self.asked = 0
+
+    def _read(self) -> tuple[datetime, int]:
+        at, boottime_ns = super()._read()
+        return at + self.ahead, boottime_ns
+
+    def _kernel_is_synced(self) -> bool:
+        self.asked += 1
+        return self.synced
+
+
+def test_a_clock_that_ntp_sets_says_so_in_the_first_stamp_with_the_new_time() -> None:
+    """It would otherwise be called unsynced for ten seconds more, though it is right."""
+    clock = SetByHand()
+    clock.ahead = timedelta(days=-20_000)
+    assert clock.stamp().clock == "unsynced"
+    clock.ahead, clock.synced = timedelta(0), True
+    found = clock.stamp()
+    assert (found.clock, found.at.year > 2000) == ("synced", True)
+
+
+def test_a_clock_that_somebody_sets_ten_years_on_is_not_called_synced_any_longer() -> None:
+    """An anchor made of that would date a whole boot wrongly."""
+    clock = SetByHand()
+    clock.synced = True
+    assert clock.stamp().clock == "synced"
+    clock.ahead, clock.synced = timedelta(days=3652), False
+    assert clock.stamp().clock == "holdover"
+
+
+def test_a_stamp_never_pairs_a_time_from_before_with_the_quality_of_after() -> None:
+    """NTP sets the clock between reading the time and asking the kernel."""
+
+    class SetInBetween(SetByHand):
+        def _read(self) -> tuple[datetime, int]:
+            found = super()._read()
+            self.ahead, self.synced = timedelta(0), True
+            return found
+
+    clock = SetInBetween()
+    clock.ahead = timedelta(days=-20_000)
+    found = clock.stamp()
+    assert (found.clock, found.at.year < 2000) == ("unsynced", True)
+    assert clock.stamp().clock == "synced"
+
+
+def test_a_clock_that_only_runs_is_asked_once_for_many_stamps() -> None:
+    clock = SetByHand()
+    for _ in range(50):
+        clock.stamp()
+    assert clock.asked == 1

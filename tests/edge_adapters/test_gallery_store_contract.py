@@ -81,6 +81,40 @@ def test_what_the_new_gallery_does_not_list_is_deleted(store: GalleryStore) -> N
     assert store.has([hash_of(piece) for piece in gone]) == set()
 
 
+def test_dropped_pieces_are_gone_and_the_others_stay(store: GalleryStore) -> None:
+    stage(store, MANIFEST, ANN, BOB)
+    store.swap(gallery(1, MANIFEST, (ANN, BOB)))
+    stage(store, OTHER_MANIFEST)
+    store.drop([hash_of(BOB), hash_of(OTHER_MANIFEST), hash_of(b"never here")])
+    store.drop([])
+
+    assert store.held() == {hash_of(MANIFEST), hash_of(ANN)}
+    assert store.in_use() == gallery(1, MANIFEST, ()).head
+
+
+def test_a_piece_that_comes_again_replaces_what_this_disk_damaged(store: GalleryStore) -> None:
+    stage(store, MANIFEST, ANN)
+    store.swap(gallery(1, MANIFEST, (ANN,)))
+    for piece in (MANIFEST, ANN):
+        store.stage(hash_of(piece), b"!" + piece[1:])
+        store.stage(hash_of(piece), piece)
+
+        assert store.staged(hash_of(piece)) == piece
+
+
+def test_nothing_of_a_dropped_piece_stays_in_the_files(tmp_path: Path) -> None:
+    file = UnitFile(tmp_path)
+    store = SqliteGallery(file)
+    stage(store, MANIFEST, ANN, BOB)
+    store.swap(gallery(1, MANIFEST, (ANN, BOB)))
+    store.drop([hash_of(BOB)])
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    file.close()
+
+    assert ANN in content
+    assert BOB not in content
+
+
 def test_a_swap_can_be_repeated(store: GalleryStore) -> None:
     stage(store, MANIFEST, ANN)
     new = gallery(1, MANIFEST, (ANN,))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.adapters.machine_load import MachineLoad
+from edge.adapters.machine_load import MachineLoad, ask_firmware
 from edge.core.pace import MachineState
 
 PI = "devices/platform/soc/soc:firmware/get_throttled"
@@ -81,3 +81,46 @@ def test_a_processor_that_counts_is_held_back_when_the_count_rose_since_the_last
     write(tmp_path, INTEL.format(1), "8")
     assert machine.read().throttled
     assert not machine.read().throttled
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        ("0", ()),
+        ("50000", ()),
+        ("50005", ("under_voltage", "throttled")),
+        ("f", ("under_voltage", "frequency_capped", "throttled", "too_hot")),
+        ("8", ("too_hot",)),
+    ],
+)
+def test_a_raspberry_pi_says_in_words_what_slows_it_down(tmp_path: Path, bits: str, words: tuple[str, ...]) -> None:
+    assert MachineLoad(tmp_path, lambda: f"throttled=0x{bits}").throttled() == words
+    write(tmp_path, PI, f"{bits}\n")
+    assert MachineLoad(tmp_path, lambda: "never asked where there is a file").throttled() == words
+
+
+@pytest.mark.parametrize("answer", ["", "error=2 error_msg='Command not registered'", "throttled=", "VCHI failed"])
+def test_a_machine_that_tells_nothing_of_it_is_not_said_to_be_fine(tmp_path: Path, answer: str) -> None:
+    assert MachineLoad(tmp_path, lambda: answer).throttled() is None
+
+
+def test_a_mini_pc_that_counts_says_that_it_is_slowed_down(tmp_path: Path) -> None:
+    write(tmp_path, INTEL.format(0), "7")
+    machine = MachineLoad(tmp_path, lambda: "")
+    assert machine.throttled() == ()
+    write(tmp_path, INTEL.format(0), "9")
+    assert machine.throttled() == ("throttled",)
+    assert machine.throttled() == ()
+
+
+def test_this_machines_firmware_can_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the real program where there is one; with none; with one that hangs or fails."""
+    MachineLoad().throttled()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask_firmware() == ""
+    program = tmp_path / "vcgencmd"
+    program.write_text("#!/bin/sh\necho throttled=0x5\n")
+    program.chmod(0o700)
+    assert ask_firmware() == "throttled=0x5"
+    program.write_text("#!/nonexistent\n")
+    assert ask_firmware() == ""

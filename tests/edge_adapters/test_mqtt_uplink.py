@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,20 +16,23 @@ import pytest
 
 from deploy.own_process import free_port
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
-from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink
+from edge.adapters.mqtt_uplink import BrokerAddress, MqttUplink, Waits
 from edge.core.errors import UplinkUnavailable
-from edge.core.news import Arrived, Disconnected, News, Refused
+from edge.core.news import Accepted, Arrived, Connected, Disconnected, Hindered, News, Refused
 from protocol import topics
 from protocol.base import MAX_MESSAGE_BYTES
 from tests.conftest import Broker
 from tests.edge_adapters import programs
 from tests.edge_adapters.brokers import (
+    QUICK,
     WILL,
     address,
     fresh_site,
+    is_accepted,
     is_arrived,
     is_connected,
     is_disconnected,
+    is_hindered,
     is_refused,
     listening,
     started,
@@ -174,6 +178,52 @@ class TestGoodbye:
 
             assert eventually(lambda: b"marker" in hub.payloads())
             assert hub.payloads() == [b"stopped", b"marker"]
+
+    def test_a_unit_that_is_back_soon_was_not_lost(self, own_broker: PrivateMosquitto) -> None:
+        """Without the delay, "lost" would stand between two "watching" whenever the network stutters."""
+        with listening(own_broker.port, status_of(SITE).topic) as hub:
+            where, will = address(own_broker.port), (status_of(SITE), WILL)
+            patient = replace(QUICK, will_s=30, twin_s=1.0)
+            with started(MqttUplink(where, topics.unit_filter(SITE, UNIT), will=will, waits=patient)) as link:
+                waits_for(link, is_connected)
+                for _ in range(3):
+                    link.reconnect()
+                    waits_for(link, is_connected)
+                link.publish(status_of(SITE), b"watching", retain=True)
+                assert eventually(lambda: b"watching" in hub.payloads())
+
+            assert hub.payloads() == [b"watching"]
+
+    def test_a_unit_that_is_taken_over_by_its_own_restart_was_not_lost(self, own_broker: PrivateMosquitto) -> None:
+        with listening(own_broker.port, status_of(SITE).topic) as hub:
+            where, will = address(own_broker.port), (status_of(SITE), WILL)
+            patient = replace(QUICK, will_s=30, first_s=20.0, longest_s=20.0)
+            old = MqttUplink(where, topics.unit_filter(SITE, UNIT), will=will, waits=patient)
+            new = MqttUplink(where, topics.unit_filter(SITE, UNIT), will=will, waits=patient)
+            with started(old):
+                waits_for(old, is_connected)
+                with started(new):
+                    waits_for(new, is_connected)
+                    waits_for(old, is_disconnected)
+                    new.publish(status_of(SITE), b"watching", retain=True)
+                    assert eventually(lambda: b"watching" in hub.payloads())
+                    new.publish(status_of(SITE), b"stopped", retain=True)
+                    assert eventually(lambda: b"stopped" in hub.payloads())
+
+            assert hub.payloads() == [b"watching", b"stopped"]
+
+    def test_another_will_holds_after_the_next_connection(self, own_broker: PrivateMosquitto) -> None:
+        """A unit that begins another stream must not be taken for lost in the old one only."""
+        with listening(own_broker.port, status_of(SITE).topic) as hub:
+            with started(uplink(address(own_broker.port), SITE)) as link:
+                waits_for(link, is_connected)
+                link.set_will(status_of(SITE), b"lost in another stream")
+                link.reconnect()
+                waits_for(link, is_connected)
+                link.reconnect()
+                waits_for(link, is_connected)
+
+            assert eventually(lambda: b"lost in another stream" in hub.payloads())
 
     def test_the_will_is_published_and_retained_when_the_unit_is_killed(self, broker: Broker) -> None:
         site = fresh_site()
@@ -452,7 +502,38 @@ class TestRefusals:
             refused = waits_for(link, is_refused)
             assert isinstance(refused, Refused)
             assert "has the unit been added" in refused.reason
+            assert refused.channel == "events"
             assert not eventually(lambda: any(map(is_refused, taken(link))), timeout_s=0.5)
+
+    @pytest.mark.server
+    def test_that_a_refused_kind_of_message_is_taken_again_is_told_once(self, tmp_path: Path) -> None:
+        """Not that another kind is: a refusal that comes and goes in the status helps nobody."""
+        rights = tmp_path / "rights"
+        allowed = f"topic read {topics.unit_filter(SITE, UNIT)}\ntopic write {status_of(SITE).topic}\n"
+        rights.write_text(allowed)
+        rights.chmod(0o600)
+        settings = MosquittoSettings(extra_lines=(f"acl_file {rights}",))
+        with (
+            PrivateMosquitto(tmp_path / "strict", settings=settings) as strict,
+            started(uplink(address(strict.port), SITE)) as link,
+        ):
+            waits_for(link, is_connected)
+            link.publish(EVENTS, b"forbidden")
+            waits_for(link, is_refused)
+            assert eventually(lambda: link.connected)
+            rights.write_text(f"{allowed}topic write {EVENTS.topic}\n")
+            os.kill(strict.pid, signal.SIGHUP)
+            told: list[News] = []
+
+            def is_taken() -> bool:
+                with contextlib.suppress(UplinkUnavailable):
+                    link.publish(status_of(SITE), b"allowed")
+                    link.publish(EVENTS, b"allowed now")
+                told.extend(news for news in taken(link) if is_accepted(news))
+                return bool(told)
+
+            assert eventually(is_taken)
+            assert told == [Accepted("events")]
 
     def test_a_broker_that_cuts_the_connection_over_a_refused_message_shows_no_twin(self) -> None:
         """As Mosquitto 2.0.11 does, each time: nobody should go and look for a copied card."""
@@ -470,8 +551,7 @@ class TestRefusals:
                 address(server.port),
                 topics.unit_filter(SITE, UNIT),
                 will=(status_of(SITE), WILL),
-                first_retry_s=1,
-                twin_retry_s=2,
+                waits=replace(QUICK, twin_s=2.0),
             )
             with started(link):
                 assert eventually(lost_four_times, timeout_s=30)
@@ -483,10 +563,10 @@ class TestRefusals:
     def test_being_forbidden_to_listen_is_told(self) -> None:
         """Otherwise the unit seems connected, and no hub ever answers."""
         with AnswersThenSays(b"", suback=0x87) as server, started(uplink(address(server.port), SITE)) as link:
-            lost = waits_for(link, is_disconnected)
+            hindered = waits_for(link, is_hindered)
 
-            assert isinstance(lost, Disconnected)
-            assert "listen" in lost.reason
+            assert isinstance(hindered, Hindered)
+            assert "listen" in hindered.reason
 
     def test_after_the_twin_is_gone_a_usual_loss_is_mended_as_quickly_as_before(
         self, own_broker: PrivateMosquitto
@@ -495,8 +575,7 @@ class TestRefusals:
             address(own_broker.port),
             topics.unit_filter(SITE, UNIT),
             will=(status_of(SITE), WILL),
-            first_retry_s=1,
-            twin_retry_s=1,
+            waits=replace(QUICK, twin_s=1.0),
         )
         with started(link):
             waits_for(link, is_connected)
@@ -517,9 +596,16 @@ class TestRefusals:
             listening(small.port, f"rollcall/1/{SITE}/up/#") as hub,
             started(uplink(address(small.port), SITE)) as link,
         ):
-            told = waits_for(link, is_disconnected)
-            assert isinstance(told, Disconnected)
-            assert "max_packet_size" in told.reason
+            told: list[News] = []
+
+            def is_told() -> bool:
+                told.extend(taken(link))
+                return any(map(is_hindered, told))
+
+            assert eventually(is_told)
+            assert told[0] == Connected(20_000)
+            assert isinstance(told[1], Hindered)
+            assert "max_packet_size" in told[1].reason
             with pytest.raises(UplinkUnavailable, match="too large"):
                 link.publish(EVENTS, bytes(50_000))
             link.publish(EVENTS, b"small")
@@ -554,6 +640,29 @@ def test_a_password_is_in_no_text_about_the_broker() -> None:
     for text in (repr(where), str(where), f"{where}"):
         assert "unit" in text
         assert "s3cret" not in text
+
+
+class TestWaits:
+    """Units that lost their broker together must not come back together."""
+
+    def waits_of(self, jitter: float, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Return how long an uplink waits before each of its first connects, with nobody there."""
+        found: list[float] = []
+        link = MqttUplink(
+            address(free_port()),
+            topics.unit_filter(SITE, UNIT),
+            will=(status_of(SITE), WILL),
+            waits=Waits(jitter=lambda: jitter),
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(link._client, "reconnect_delay_set", lambda least, _most: found.append(least))
+            for _ in range(8):
+                link._on_connect_fail(link._client, None)
+        return found
+
+    def test_each_wait_is_random_and_grows_to_a_minute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.waits_of(1.0, monkeypatch) == [4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0]
+        assert self.waits_of(0.0, monkeypatch) == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
 
 
 class TestRobustness:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from deploy.own_process import free_port
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
+from edge.adapters.salvage import open_record
 from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
@@ -20,7 +22,7 @@ from edge.cli.commands import app
 from protocol.delivery import Rejection
 from recognition.adapters.pack_files import read_pack
 from tests.conftest import Broker
-from tests.edge_adapters.pieces import seen
+from tests.edge_adapters.pieces import MORNING, seen
 from tests.edge_cli.units import SIGNING_KEY, UnitFolder
 
 LOOKED_AT = [
@@ -293,8 +295,8 @@ def test_the_broker_is_asked_with_the_units_password(
 
 
 def test_little_space_is_a_problem_before_it_is_none(healthy: UnitFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk of 100 MB is not at hand: the threshold is moved instead."""
-    monkeypatch.setattr("edge.cli.checks._LEAST_FREE_BYTES", 10**18)
+    """A disk with so little is not at hand: it is made to look like one."""
+    monkeypatch.setattr("edge.cli.checks.shutil.disk_usage", lambda _folder: SimpleNamespace(free=400_000_000))
     code, found = findings(healthy)
 
     assert code == 1
@@ -305,10 +307,33 @@ def test_little_space_is_a_problem_before_it_is_none(healthy: UnitFolder, monkey
 def test_records_the_hub_refused_are_a_note(healthy: UnitFolder) -> None:
     healthy.record(seen(1))
     file = UnitFile(healthy.data)
-    SqliteJournal(file).rejected([Rejection(seq=1, code="invalid")])
+    journal = SqliteJournal(file)
+    journal.rejected(journal.epoch, [Rejection(seq=1, code="invalid")])
     file.close()
     code, found = findings(healthy)
 
     assert code == 0
     assert found["record"]["state"] == "note"
     assert "1 refused" in found["record"]["text"]
+    assert "dead-letters" in found["record"]["fix"]
+
+
+def test_a_damaged_record_is_a_problem_and_after_the_next_start_a_note_for_as_long_as_its_copy_lies_there(
+    healthy: UnitFolder,
+) -> None:
+    healthy.record(*(seen(number) for number in range(1, 100)))
+    path = healthy.data / "unit.db"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8192)
+    code, found = findings(healthy)
+    assert (code, found["record"]["state"]) == (1, "problem")
+    assert "restart" in found["record"]["fix"]
+
+    open_record(healthy.data, MORNING).close()
+    code, found = findings(healthy)
+    assert (code, found["record"]["state"], found["damaged"]["state"]) == (0, "ok", "note")
+    assert "events were saved" in found["damaged"]["text"]
+
+    shutil.rmtree(healthy.data / "damaged")
+    assert "damaged" not in findings(healthy)[1]

@@ -28,8 +28,9 @@ class TestEvents:
     def test_the_newest_are_listed_with_how_far_they_got(self, unit: UnitFolder) -> None:
         unit.record(seen(1), seen(2), left(3, 1))
         file = UnitFile(unit.data)
-        SqliteJournal(file).delivered([SeqRange(first=1, last=1)])
-        SqliteJournal(file).rejected([Rejection(seq=2, code="invalid")])
+        journal = SqliteJournal(file)
+        journal.delivered(journal.epoch, [SeqRange(first=1, last=1)])
+        journal.rejected(journal.epoch, [Rejection(seq=2, code="invalid")])
         file.close()
         result = unit.run("events")
 
@@ -250,7 +251,7 @@ class TestBesideARunningUnit:
             journal = SqliteJournal(file)
             journal.append([seen(1)])
             with file.writing() as db:
-                db.execute("UPDATE meta SET value = value WHERE name = 'last_seq'")
+                db.execute("UPDATE streams SET last_seq = last_seq")
                 results = [unit.run("events", "--json"), unit.run("export", tmp_path / "out.csv")]
             journal.append([seen(2)])
             file.close()

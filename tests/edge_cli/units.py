@@ -122,7 +122,7 @@ class UnitFolder:
         file = UnitFile(self.data)
         store = SqliteGallery(file)
         store.stage(body.manifest_hash, sealed)
-        store.swap(StagedGallery(body, head.to_bytes(), sealed, None, ()))
+        store.swap(StagedGallery(body, head.to_bytes(), ()))
         file.close()
 
     def run(self, *arguments: object) -> Result:

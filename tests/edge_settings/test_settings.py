@@ -175,6 +175,10 @@ class TestTheFile:
             ("storage", "time_zone", '""'),
             ("storage", "time_zone", '"../etc/passwd"'),
             ("storage", "data_dir", '"~nobody-of-this-name/data"'),
+            ("storage", "ballast_mb", "4"),
+            ("storage", "ballast_mb", "-1"),
+            ("storage", "keep_delivered_days", "0"),
+            ("storage", "low_disk_mb", "-1"),
             ("recognition", "threads", "[1]"),
             ("presence", "absence_s", "-1"),
         ],
@@ -435,3 +439,9 @@ def test_settings_do_not_change_while_the_program_runs(tmp_path: Path) -> None:
         settings.site = "other"
     with pytest.raises(ValueError, match="frozen"):
         settings.broker.host = "other"
+
+
+def test_a_unit_may_do_without_a_reserve(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, SHORTEST + "ballast_mb = 0\n"))
+
+    assert settings.storage.ballast_mb == 0

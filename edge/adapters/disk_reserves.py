@@ -1,0 +1,53 @@
+"""What a unit can give up when its disk is full: first the ballast that was kept for this moment.
+
+On a full disk SQLite can neither delete nor checkpoint, because both write to the log first. The ballast is larger than
+the log becomes, so that with its space everything works again.
+"""
+
+import shutil
+
+from edge.adapters.ballast import Ballast
+from edge.adapters.sqlite_file import UnitFile
+from edge.adapters.sqlite_gallery import SqliteGallery
+from edge.adapters.sqlite_journal import SqliteJournal
+
+
+class DiskReserves:
+    """`edge.loops.storage.Reserves` of a real disk. Any thread."""
+
+    def __init__(self, file: UnitFile, journal: SqliteJournal, gallery: SqliteGallery, ballast: Ballast) -> None:
+        self._file = file
+        self._journal = journal
+        self._gallery = gallery
+        self._ballast = ballast
+
+    def free_bytes(self) -> int:
+        """Return how much is free, not counting the ballast."""
+        try:
+            return shutil.disk_usage(self._file.path.parent).free
+        except OSError:
+            return 0
+
+    def hold_ballast(self) -> bool:
+        """Reserve the ballast again where that leaves as much free as it takes; return whether it is reserved."""
+        return self._ballast.held or (self.free_bytes() >= 2 * self._ballast.size and self._ballast.hold())
+
+    def release_ballast(self) -> bool:
+        """Give the ballast's space to the record."""
+        return self._ballast.release()
+
+    def write_back(self) -> None:
+        """Empty the log into the file."""
+        self._file.write_back()
+
+    def drop_staged(self) -> int:
+        """Delete what a gallery transfer has brought so far: it is asked for again."""
+        return self._gallery.drop_staged()
+
+    def prune_early(self) -> int:
+        """Delete some of the oldest events that the hub has."""
+        return self._journal.prune_early()
+
+    def prune(self, keep_days: float) -> int:
+        """Delete some of the events that the hub has had for longer than this; none while the clock is not synced."""
+        return self._journal.prune_older(keep_days)

@@ -1,0 +1,66 @@
+"""What the unit says of itself, to commands and to the hub."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from edge.adapters.machine_load import MachineLoad
+from edge.adapters.mqtt_uplink import MqttUplink
+from edge.adapters.sqlite_journal import SqliteJournal
+from edge.bootstrap.disk import Disk
+from edge.core.telling import Condition
+from edge.loops.vision import VisionLoop
+from edge.settings import EdgeSettings
+
+
+def record_status(journal: SqliteJournal) -> dict[str, Any]:
+    """Return what the record says of itself, for `rollcall-edge status`."""
+    waiting = journal.waiting()
+    oldest, delivered = waiting.oldest_at, journal.last_delivery_at()
+    return {
+        "waiting": waiting.events,
+        "oldest_waiting_at": oldest.isoformat() if oldest else None,
+        "dead_letters": waiting.dead_letters,
+        "last_delivery_at": delivered.isoformat() if delivered else None,
+        "epoch": journal.epoch,
+    }
+
+
+def unit_status(disk: Disk, uplink: MqttUplink, watching: VisionLoop) -> dict[str, Any]:
+    """Return how the unit is, for commands that ask it while it runs. Raises StorageFailed."""
+    problems = disk.health.problems()
+    return {
+        "state": "degraded" if problems else "watching",
+        "connected": uplink.connected,
+        "frames_per_s": round(watching.rate.value, 2),
+        **record_status(disk.journal),
+        "held": watching.recorder.held,
+        "lost": watching.recorder.lost,
+        "disk": disk.storage.disk_state(),
+        "problems": [problem.model_dump() for problem in problems],
+    }
+
+
+def live_condition(disk: Disk, settings: EdgeSettings, watching: VisionLoop) -> Callable[[], Condition]:
+    """Return what looks up rates, disk, temperature and running time, which is counted from now."""
+    machine, started_s = MachineLoad(), disk.clock.monotonic_s()
+
+    def live() -> Condition:
+        return Condition(
+            frames_per_s=watching.rate.value,
+            disk_free_bytes=_disk_free(settings),
+            disk=disk.storage.disk_state(),
+            held_events=watching.recorder.held,
+            temperature_c=machine.read().celsius,
+            throttled=machine.throttled(),
+            up_s=disk.clock.monotonic_s() - started_s,
+        )
+
+    return live
+
+
+def _disk_free(settings: EdgeSettings) -> int:
+    try:
+        return shutil.disk_usage(settings.storage.data_dir).free
+    except OSError:
+        return 0

@@ -1,0 +1,290 @@
+"""Packs on a real disk: what survives, what is checked, what is deleted, and that two ports keep one promise."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge.adapters import pack_folder
+from edge.adapters.pack_folder import PackFolder, PackNeeds
+from edge.core.errors import GalleryRefused, StorageFailed, StorageFull
+from edge.core.pack_fetch import PackFetch
+from edge.core.ports import PackStore
+from protocol.content import HeadBody, PackFile, PackList
+from recognition.adapters.pack_files import read_pack
+from recognition.core.errors import PackInvalid
+from tests.builders import HubSide, PackOffer, SealedGallery, face_of
+from tests.pack_fakes import MANIFEST, PART, MemoryPackStore, made_up_pack
+
+OWN = made_up_pack("own", seed=9)
+PACK = made_up_pack()
+THIRD = made_up_pack("third", seed=4)
+
+
+def write(folder: Path, pack: PackOffer) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, data in pack.files.items():
+        (folder / path).write_bytes(data)
+    return folder
+
+
+class Disk:
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.own = write(folder / "own", OWN)
+        self.opened: list[Path] = []
+
+    def packs(self, needs: PackNeeds | None = None) -> PackFolder:
+        return PackFolder(self.data, self.own, needs or PackNeeds("f32", "mtcnn", liveness=False), self.opened.append)
+
+    @property
+    def names(self) -> set[str]:
+        folder = self.data / "packs"
+        return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request: pytest.FixtureRequest, disk: Disk) -> PackStore:
+    return disk.packs() if request.param == "disk" else MemoryPackStore(OWN)
+
+
+def offered(pack: PackOffer) -> SealedGallery:
+    return HubSide(pack_id=pack.pack_id).gallery(5, {1: [face_of(1)]}, pack=pack)
+
+
+def fetch(store: PackStore, pack: PackOffer, *, most: int = 100) -> None:
+    """Fetch a pack over a good network, or as much of it as `most` answers bring."""
+    source, transfer = offered(pack), PackFetch(store)
+    transfer.follow(source.body)
+    for now_s in range(most):
+        if transfer.ready:
+            return
+        want = transfer.next_want(1000.0 * now_s)
+        assert want is not None
+        for part in source.parts(want):
+            transfer.on_part(part)
+
+
+def file_of(pack: PackOffer, path: str) -> PackFile:
+    return next(file for file in pack.listed.files if file.path == path)
+
+
+def code_of(caught: "pytest.ExceptionInfo[GalleryRefused]") -> str:
+    return caught.value.code
+
+
+def test_a_fetched_pack_is_whole_and_names_its_dimensions(store: PackStore) -> None:
+    assert store.has(OWN.pack_id)
+    assert not store.has(PACK.pack_id)
+    fetch(store, PACK)
+    assert store.has(PACK.pack_id)
+    assert store.dimensions(PACK.pack_id) == 16
+    assert store.has(OWN.pack_id)
+
+
+def test_a_file_grows_part_by_part_and_can_be_cut(store: PackStore) -> None:
+    store.put(PACK.pack_id, "a.bin", 0, b"x" * 10)
+    store.put(PACK.pack_id, "a.bin", 10, b"y" * 5)
+    assert store.length(PACK.pack_id, "a.bin") == 15
+    store.put(PACK.pack_id, "a.bin", 10, b"z")
+    assert store.length(PACK.pack_id, "a.bin") == 11
+    assert store.length(PACK.pack_id, "b.bin") == store.length("nobody-1", "b.bin") == 0
+
+
+def test_a_file_with_another_hash_is_deleted(store: PackStore) -> None:
+    wanted = file_of(PACK, "faces.json")
+    store.put(PACK.pack_id, "faces.json", 0, PACK.files["faces.json"])
+    assert store.check(PACK.pack_id, wanted)
+    store.put(PACK.pack_id, "faces.json", 0, b"!" * wanted.bytes)
+    assert not store.check(PACK.pack_id, wanted)
+    assert store.length(PACK.pack_id, "faces.json") == 0
+
+
+def test_what_is_left_of_other_packs_is_deleted(store: PackStore) -> None:
+    for pack in (PACK, THIRD):
+        store.put(pack.pack_id, "a.bin", 0, b"x")
+    store.abandon(besides=PACK.pack_id)
+    assert store.length(PACK.pack_id, "a.bin") == 1
+    assert store.length(THIRD.pack_id, "a.bin") == 0
+    store.abandon(besides=None)
+    assert store.length(PACK.pack_id, "a.bin") == 0
+
+
+def test_a_fetched_pack_opens_and_is_for_nobody_else(disk: Disk) -> None:
+    fetch(disk.packs(), PACK)
+    folder = disk.data / "packs" / PACK.pack_id
+    assert read_pack(folder, "f32").pack_id == PACK.pack_id
+    assert not (folder / "embedder-f16.bin").exists()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "detector.bin").stat().st_mode & 0o777 == 0o600
+    disk.packs().trial(PACK.pack_id)
+    assert disk.opened == [folder]
+
+
+def test_after_a_restart_only_what_lacks_is_fetched(disk: Disk) -> None:
+    fetch(disk.packs(), PACK, most=4)
+    part = disk.data / "packs" / f"{PACK.pack_id}.part"
+    assert (part / "embedder-f32.bin").stat().st_size == 4 * PART
+    before = (part / "embedder-f32.bin").stat().st_ino
+    fetch(disk.packs(), PACK)
+    whole = disk.data / "packs" / PACK.pack_id
+    assert (whole / "embedder-f32.bin").stat().st_ino == before
+    assert disk.names == {PACK.pack_id}
+
+
+def test_a_unit_whose_settings_need_another_variant_fetches_that_one(disk: Disk) -> None:
+    packs = disk.packs(PackNeeds("f16", "mtcnn", liveness=False))
+    fetch(packs, PACK)
+    names = {entry.name for entry in (disk.data / "packs" / PACK.pack_id).iterdir()}
+    assert names == {MANIFEST, "embedder-f16.bin", "detector.bin", "faces.json"}
+
+
+@pytest.mark.parametrize(
+    ("needs", "lacks"),
+    [
+        (PackNeeds("int8", "mtcnn", liveness=False), "variant int8"),
+        (PackNeeds("f32", "yunet", liveness=False), "detector yunet"),
+        (PackNeeds("f32", "mtcnn", liveness=True), "liveness"),
+    ],
+)
+def test_a_pack_without_what_the_settings_need_is_refused_before_it_is_fetched(
+    disk: Disk, needs: PackNeeds, lacks: str
+) -> None:
+    with pytest.raises(GalleryRefused, match=lacks) as caught:
+        fetch(disk.packs(needs), PACK)
+    assert code_of(caught) == "pack_unusable"
+    assert {entry.name for entry in (disk.data / "packs" / f"{PACK.pack_id}.part").iterdir()} == {MANIFEST}
+
+
+def test_too_little_disk_is_said_before_the_models_come(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(disk.own)._replace(free=64 * 1024 * 1024)
+    monkeypatch.setattr("edge.adapters.pack_folder.shutil.disk_usage", lambda _path: usage)
+    with pytest.raises(GalleryRefused, match="of disk") as caught:
+        fetch(disk.packs(), PACK)
+    assert code_of(caught) == "pack_no_space"
+
+
+def test_too_little_memory_is_said_before_the_models_come(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack_folder, "memory_available", lambda: 30_000_000)
+    with pytest.raises(GalleryRefused, match="of memory") as caught:
+        fetch(disk.packs(), PACK)
+    assert code_of(caught) == "pack_no_memory"
+
+
+def test_this_machine_says_how_much_memory_there_is() -> None:
+    available = pack_folder.memory_available()
+    assert available is None or available > 1_000_000
+
+
+def test_the_pack_that_runs_is_kept_and_older_ones_make_room(disk: Disk) -> None:
+    packs = disk.packs()
+    packs.runs(OWN.pack_id)
+    fetch(packs, PACK)
+    packs = disk.packs()
+    packs.runs(PACK.pack_id)
+    fetch(packs, THIRD)
+    assert disk.names == {PACK.pack_id, THIRD.pack_id}
+    packs = disk.packs()
+    packs.runs(THIRD.pack_id)
+    fetch(packs, made_up_pack("fourth", seed=5))
+    assert PACK.pack_id not in disk.names
+    assert disk.own.is_dir()
+
+
+def test_a_list_that_contradicts_the_manifest_is_refused(disk: Disk) -> None:
+    files = dict(PACK.files)
+    files["detector.bin"] = b"another file"
+    with pytest.raises(GalleryRefused, match="differ") as caught:
+        fetch(disk.packs(), PackOffer(PACK.pack_id, files))
+    assert code_of(caught) == "pack_unusable"
+
+
+def test_a_pack_under_anothers_name_is_refused(disk: Disk) -> None:
+    with pytest.raises(GalleryRefused, match="offered as"):
+        fetch(disk.packs(), PackOffer(THIRD.pack_id, PACK.files))
+
+
+@pytest.mark.parametrize("name", ["..", "x.part", "a.b"])
+def test_no_name_leads_out_of_the_folder_or_to_another_pack(disk: Disk, name: str) -> None:
+    with pytest.raises(GalleryRefused):
+        disk.packs().put(name, "a.bin", 0, b"x")
+    assert not disk.packs().has(name)
+
+
+def test_a_pack_whose_models_do_not_open_is_tried_once(disk: Disk) -> None:
+    def refuse(folder: Path) -> None:
+        disk.opened.append(folder)
+        raise PackInvalid("this version of the library cannot read the model")
+
+    packs = PackFolder(disk.data, disk.own, PackNeeds("f32", "mtcnn", liveness=False), refuse)
+    fetch(packs, PACK)
+    for _ in range(3):
+        with pytest.raises(GalleryRefused, match="cannot be opened") as caught:
+            packs.trial(PACK.pack_id)
+    assert code_of(caught) == "pack_unusable"
+    assert len(disk.opened) == 1
+
+
+def test_of_a_fetched_pack_that_this_disk_damaged_only_the_damaged_file_is_fetched_again(disk: Disk) -> None:
+    fetch(disk.packs(), PACK)
+    folder = disk.data / "packs" / PACK.pack_id
+    kept = (folder / "embedder-f32.bin").stat().st_ino
+    (folder / "detector.bin").write_bytes(b"!" * 70_000)
+    packs = disk.packs()
+    packs.distrust(PACK.pack_id, "it has another checksum")
+    assert not packs.has(PACK.pack_id)
+    fetch(packs, PACK)
+    assert read_pack(folder, "f32").pack_id == PACK.pack_id
+    assert (folder / "embedder-f32.bin").stat().st_ino == kept
+
+
+def test_a_fetched_pack_without_a_readable_manifest_is_fetched_again(disk: Disk) -> None:
+    fetch(disk.packs(), PACK)
+    (disk.data / "packs" / PACK.pack_id / MANIFEST).write_bytes(b"{}")
+    packs = disk.packs()
+    assert not packs.has(PACK.pack_id)
+    fetch(packs, PACK)
+    assert packs.has(PACK.pack_id)
+
+
+def test_a_pack_that_is_as_it_should_be_and_does_not_open_is_refused_and_kept(disk: Disk) -> None:
+    """Otherwise the program would fetch it, open itself anew and fail, again and again."""
+    fetch(disk.packs(), PACK)
+    packs = disk.packs()
+    packs.distrust(PACK.pack_id, "the library is too old")
+    assert packs.has(PACK.pack_id)
+    with pytest.raises(GalleryRefused, match="too old"):
+        packs.trial(PACK.pack_id)
+    assert disk.opened == []
+
+
+def test_a_pack_of_the_settings_needs_no_fetching(disk: Disk) -> None:
+    assert disk.packs().place(OWN.pack_id) == disk.own
+    body: HeadBody = offered(OWN).body
+    transfer = PackFetch(disk.packs())
+    transfer.follow(body)
+    assert transfer.ready
+
+
+def test_a_disk_that_refuses_is_full_or_broken(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    packs = disk.packs()
+    for number, error in ((28, StorageFull), (30, StorageFull), (5, StorageFailed)):
+
+        def refuse(*_given: object, number: int = number) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("edge.adapters.pack_folder.os.open", refuse)
+        with pytest.raises(error):
+            packs.put(PACK.pack_id, "a.bin", 0, b"x")
+
+
+def test_a_list_with_a_file_twice_is_no_list() -> None:
+    file = PackFile(path="a.bin", sha256="a" * 64, bytes=1)
+    with pytest.raises(ValueError, match="twice"):
+        PackList(pack_id="x-1", files=(file, file))
