@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.frame import NS_PER_S
-from edge.core.gallery_sync import UnitIdentity
+from edge.core.gallery_pieces import UnitIdentity
 from protocol import sealing
 from protocol.base import MAX_PART_BYTES, sha256_hex
 from protocol.content import (
+    PACK_PARTS_AT_ONCE,
     ContentKind,
     GalleryManifest,
     Head,
     HeadBody,
     ManifestEntry,
+    PackFile,
+    PackList,
     Part,
     Scope,
     TemplateBlob,
@@ -172,6 +175,40 @@ def face_of(number: int) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
+class PackOffer:
+    """A model pack as a hub offers it: its files' bytes by their names."""
+
+    pack_id: str
+    files: Mapping[str, bytes]
+
+    @property
+    def listed(self) -> PackList:
+        """The list of its files."""
+        return PackList(
+            pack_id=self.pack_id,
+            files=tuple(
+                PackFile(path=path, sha256=sha256_hex(data), bytes=len(data)) for path, data in self.files.items()
+            ),
+        )
+
+    @property
+    def list_bytes(self) -> bytes:
+        """The list as it travels."""
+        return self.listed.to_bytes()
+
+    @property
+    def list_hash(self) -> str:
+        """What the head calls the list."""
+        return sha256_hex(self.list_bytes)
+
+    @property
+    def content(self) -> dict[str, tuple[ContentKind, bytes]]:
+        """(kind, bytes) by hash."""
+        listed: dict[str, tuple[ContentKind, bytes]] = {self.list_hash: ("pack", self.list_bytes)}
+        return listed | {sha256_hex(data): ("pack_file", data) for data in self.files.values()}
+
+
+@dataclass(frozen=True)
 class SealedGallery:
     """A gallery on the hub, ready to be fetched by one unit."""
 
@@ -182,14 +219,20 @@ class SealedGallery:
     """(kind, sealed bytes) by hash."""
 
     def parts(self, want: Want, *, size: int = MAX_PART_BYTES) -> Iterator[Part]:
-        """Return what a hub answers: every wanted piece from the wanted part on, or that it is missing."""
+        """Return what a hub answers: every wanted piece from the wanted part on, or that it is missing.
+
+        Of a pack's file only some parts, each of the usual size.
+        """
         for item in want.items:
-            _, sealed = self.content.get(item.hash, (item.kind, b""))
+            kind, sealed = self.content.get(item.hash, (item.kind, b""))
             if not sealed:
                 yield Part(kind=item.kind, hash=item.hash, missing=True)
                 continue
-            pieces = [sealed[start : start + size] for start in range(0, len(sealed), size)]
-            for index in range(item.from_part, len(pieces)):
+            of_pack = kind in ("pack", "pack_file")
+            length = MAX_PART_BYTES if of_pack else size
+            pieces = [sealed[start : start + length] for start in range(0, len(sealed), length)]
+            last = item.from_part + PACK_PARTS_AT_ONCE if of_pack else len(pieces)
+            for index in range(item.from_part, min(last, len(pieces))):
                 yield Part(kind=item.kind, hash=item.hash, index=index, count=len(pieces), data=pieces[index])
 
 
@@ -219,7 +262,8 @@ class HubSide:
         wider: Sequence[int] = (),
         lessons: Sequence[TimetableLesson] | None = None,
         look_alikes: Sequence[tuple[int, int]] = (),
-        reset: bool = False,
+        generation: int = 0,
+        pack: PackOffer | None = None,
     ) -> SealedGallery:
         """Seal templates, list and timetable for the unit, and sign the head."""
         content: dict[str, tuple[ContentKind, bytes]] = {}
@@ -257,9 +301,11 @@ class HubSide:
             operating_points=dict(self.points) if self.points is not None else None,
             timetable_hash=timetable[0],
             timetable_bytes=timetable[1],
-            reset=reset,
+            generation=generation,
+            pack_hash=pack.list_hash if pack else None,
+            pack_bytes=len(pack.list_bytes) if pack else None,
         )
-        return SealedGallery(self.sign(body), body, manifest, content)
+        return SealedGallery(self.sign(body), body, manifest, content | (pack.content if pack else {}))
 
     def sign(self, body: HeadBody) -> Head:
         """Return the signed head."""

@@ -1,21 +1,20 @@
 """The unit's ports in memory. Each keeps the promises that `edge.core.ports` makes, and can be told to fail."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from edge.core.errors import CameraEnded, StorageFailed, StorageFull, UplinkUnavailable
 from edge.core.frame import NS_PER_S, Frame
-from edge.core.ports import OpenInterval, StagedGallery, Waiting
+from edge.core.ports import Clock, DeadLetter, OpenInterval, Queued, StagedGallery, Waiting
 from protocol import codec
 from protocol.base import Envelope, canonical_bytes
 from protocol.content import Head, HeadBody
-from protocol.delivery import Rejection, SeqRange
-from protocol.events import ClockQuality, Event, Left, Seen, Stamp, event_json
+from protocol.delivery import RangeDigest, Rejection, SeqRange, ranges, xor64
+from protocol.events import ClockQuality, Event, Left, Seen, Stamp, event_json, event_sha256
 from protocol.identifiers import uuid7
 from protocol.topics import Address
 
@@ -84,22 +83,38 @@ class Trouble:
         self.error = None
 
 
+@dataclass
+class _Kept:
+    """An event on the disk of `MemoryJournal`."""
+
+    epoch: str
+    event: Event
+    place: int | None
+    """Where it waits; None when it does not."""
+    delivered_at: datetime | None = None
+    dated: bool = False
+    """Whether the clock knew the time when it was delivered."""
+    dead: DeadLetter | None = None
+
+
 class MemoryJournal:
     """`Journal` in memory. `trouble` makes every write fail as a full or broken disk does."""
 
-    def __init__(self, epoch: str = EPOCH) -> None:
+    def __init__(self, epoch: str = EPOCH, clock: Clock | None = None) -> None:
         self.trouble = Trouble()
-        self.stored: dict[int, Event] = {}
-        self.dead_letters: dict[int, Rejection] = {}
-        self._epoch = epoch
+        self._clock = clock or FakeClock()
+        self._streams = {epoch: 0}
+        """Last seq by epoch, the present one last."""
+        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._refusals: list[tuple[str, int]] = []
+        self._place = 0
         self._session = 0
-        self._outbox: set[int] = set()
         self._open: dict[str, OpenInterval] = {}
         self._lock = threading.RLock()
 
     @property
     def epoch(self) -> str:
-        return self._epoch
+        return list(self._streams)[-1]
 
     def next_session(self) -> int:
         with self._lock:
@@ -114,17 +129,21 @@ class MemoryJournal:
             return []
         with self._lock:
             self.trouble.strike()
-            known = {event.event_id for event in self.stored.values()}
+            known = {kept.event.event_id for kept in self._kept.values()}
             new = [event.event_id for event in events]
             if len(set(new)) != len(new) or known.intersection(new):
                 raise StorageFailed("an event with this id is stored already")
-            last = len(self.stored)
+            last = self._streams[self.epoch]
             numbered = [event.model_copy(update={"seq": last + n}) for n, event in enumerate(events, 1)]
             for event in numbered:
-                self.stored[event.seq] = event
-                self._outbox.add(event.seq)
+                self._kept[self.epoch, event.seq] = _Kept(self.epoch, event, self._next_place())
                 self._follow_interval(event)
+            self._streams[self.epoch] = last + len(numbered)
             return numbered
+
+    def _next_place(self) -> int:
+        self._place += 1
+        return self._place
 
     def _follow_interval(self, event: Event) -> None:
         if isinstance(event, Seen):
@@ -147,52 +166,161 @@ class MemoryJournal:
         with self._lock:
             return list(self._open.values())
 
-    def undelivered(self, after_seq: int, limit: int, max_bytes: int) -> list[dict[str, Any]]:
+    def undelivered(self, after: int, until: int | None, limit: int, max_bytes: int) -> list[Queued]:
         with self._lock:
-            found: list[dict[str, Any]] = []
+            found: list[Queued] = []
             size = 0
-            for seq in sorted(seq for seq in self._outbox if seq > after_seq)[:limit]:
-                raw = event_json(self.stored[seq])
+            for place, kept in self._queue():
+                if place <= after or (until is not None and place > until) or len(found) == limit:
+                    continue
+                raw = event_json(kept.event)
                 size += len(canonical_bytes(raw)) + 1
-                if found and size > max_bytes:
+                if found and (size > max_bytes or kept.epoch != found[0].epoch):
                     break
-                found.append(raw)
+                found.append(Queued(place, kept.epoch, raw))
             return found
 
-    def delivered(self, ranges: Sequence[SeqRange]) -> int:
+    def _queue(self) -> list[tuple[int, _Kept]]:
+        waiting = [(kept.place, kept) for kept in self._kept.values() if kept.place is not None]
+        return sorted(waiting, key=lambda pair: pair[0])
+
+    def _of(self, epoch: str, ranges: Sequence[SeqRange]) -> list[_Kept]:
+        """Return what there is of these ranges, by rising seq."""
+        keys = sorted(key for key in self._kept if key[0] == epoch)
+        named = [key for span in ranges for key in keys if span.first <= key[1] <= span.last]
+        return [self._kept[key] for key in dict.fromkeys(named)]
+
+    def last_place(self) -> int:
+        with self._lock:
+            return self._place
+
+    def delivered(self, epoch: str, ranges: Sequence[SeqRange]) -> int:
         if not ranges:
             return 0
         with self._lock:
             self.trouble.strike()
-            gone = {seq for seq in self._outbox if any(span.first <= seq <= span.last for span in ranges)}
-            self._outbox -= gone
-            return len(gone)
+            done = [kept for kept in self._of(epoch, ranges) if kept.place is not None]
+            now = self._clock.stamp()
+            for kept in done:
+                kept.place, kept.delivered_at, kept.dated = None, now.at, now.clock == "synced"
+            return len(done)
 
-    def rejected(self, rejections: Sequence[Rejection]) -> int:
+    def rejected(self, epoch: str, rejections: Sequence[Rejection]) -> int:
         if not rejections:
             return 0
         with self._lock:
             self.trouble.strike()
-            moved = {rejection.seq: rejection for rejection in rejections if rejection.seq in self._outbox}
-            self._outbox -= set(moved)
-            self.dead_letters |= moved
+            moved = 0
+            for rejection in rejections:
+                kept = self._kept.get((epoch, rejection.seq))
+                if kept and kept.place is not None:
+                    at, raw = self._clock.stamp().at, event_json(kept.event)
+                    kept.dead = DeadLetter(epoch, rejection.seq, rejection.code, rejection.detail, at, raw)
+                    kept.place = None
+                    self._refusals.append((epoch, rejection.seq))
+                    moved += 1
+            return moved
+
+    def requeue(self, epoch: str, ranges: Sequence[SeqRange]) -> int:
+        with self._lock:
+            self.trouble.strike()
+            lost = [kept for kept in self._of(epoch, ranges) if kept.delivered_at is not None]
+            for kept in lost:
+                kept.place, kept.delivered_at = self._next_place(), None
+            return len(lost)
+
+    def begin_epoch(self) -> str:
+        with self._lock:
+            self.trouble.strike()
+            epoch = f"{int(self.epoch, 16) + 1:016x}"
+            self._streams[epoch] = 0
+            return epoch
+
+    def renumber(self, epoch: str, seqs: Sequence[int]) -> int:
+        with self._lock:
+            if epoch == self.epoch:
+                raise ValueError("events cannot be moved from the present stream into itself")
+            self.trouble.strike()
+            moved = [kept for _, kept in self._queue() if kept.epoch == epoch and kept.event.seq in set(seqs)]
+            for kept in moved:
+                del self._kept[kept.epoch, kept.event.seq]
+                self._streams[self.epoch] += 1
+                kept.epoch, kept.place = self.epoch, self._next_place()
+                kept.event = kept.event.model_copy(update={"seq": self._streams[self.epoch]})
+                self._kept[kept.epoch, kept.event.seq] = kept
             return len(moved)
+
+    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+        with self._lock:
+            last, found = self._streams.get(epoch, 0), []
+            for first in range(1, last + 1, size):
+                end = min(first + size - 1, last)
+                there = {kept.event.seq: kept for kept in self._of(epoch, [SeqRange(first=first, last=end)])}
+                if any(kept.place is not None for kept in there.values()):
+                    continue
+                for run in ranges(list(there)):
+                    of_run = [there[seq] for seq in range(run.first, run.last + 1)]
+                    hashes = [event_sha256(event_json(kept.event)) for kept in of_run if kept.dead is None]
+                    found.append(RangeDigest(first=run.first, last=run.last, count=len(hashes), xor64=xor64(hashes)))
+            return found[-most:]
+
+    def epochs(self) -> list[str]:
+        with self._lock:
+            used = {epoch for epoch, _ in self._kept}
+            return [epoch for epoch in self._streams if epoch in used or epoch == self.epoch]
+
+    def kept_seq(self) -> int | None:
+        with self._lock:
+            return min((seq for epoch, seq in self._kept if epoch == self.epoch), default=None)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        with self._lock:
+            letters = [self._kept[key].dead for key in self._refusals]
+            return [letter for letter in letters if letter is not None]
+
+    def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
+        with self._lock:
+            self.trouble.strike()
+            again = [key for key in (self._refusals if letters is None else letters) if key in self._refusals]
+            for key in dict.fromkeys(again):
+                self._refusals.remove(key)
+                self._kept[key].dead, self._kept[key].place = None, self._next_place()
+            return len(dict.fromkeys(again))
+
+    def prune(self, delivered_before: datetime) -> int:
+        with self._lock:
+            self.trouble.strike()
+            now = self._clock.stamp()
+            if now.clock != "synced":
+                return 0
+            for kept in self._kept.values():
+                if kept.delivered_at and not kept.dated:
+                    kept.delivered_at, kept.dated = now.at, True
+            old = [
+                key for key, kept in self._kept.items() if kept.delivered_at and kept.delivered_at < delivered_before
+            ]
+            for key in old:
+                del self._kept[key]
+            return len(old)
 
     def positions(self) -> tuple[int, int]:
         with self._lock:
-            last = len(self.stored)
-            return last, min(self._outbox, default=last + 1) - 1
+            last = self._streams[self.epoch]
+            waiting = (kept.event.seq for _, kept in self._queue() if kept.epoch == self.epoch)
+            return last, min(waiting, default=last + 1) - 1
 
     def waiting(self) -> Waiting:
         with self._lock:
-            oldest = self.stored[min(self._outbox)].at if self._outbox else None
-            return Waiting(len(self._outbox), oldest, len(self.dead_letters))
+            queue = [kept for _, kept in self._queue()]
+            streams = list(self._streams)
+            oldest = min(queue, key=lambda kept: (streams.index(kept.epoch), kept.event.seq), default=None)
+            return Waiting(len(queue), oldest.event.at if oldest else None, len(self._refusals))
 
     @property
     def events(self) -> list[Event]:
-        """Everything stored, by rising seq."""
+        """Everything stored, in the order in which it was written down."""
         with self._lock:
-            return list(self.stored.values())
+            return [kept.event for kept in self._kept.values()]
 
 
 class MemoryGalleryStore:
@@ -216,7 +344,7 @@ class MemoryGalleryStore:
     def stage(self, content_hash: str, sealed: bytes) -> None:
         with self._lock:
             self.trouble.strike()
-            self.content.setdefault(content_hash, sealed)
+            self.content[content_hash] = sealed
 
     def staged(self, content_hash: str) -> bytes | None:
         with self._lock:
@@ -225,6 +353,18 @@ class MemoryGalleryStore:
     def has(self, content_hashes: Sequence[str]) -> set[str]:
         with self._lock:
             return set(content_hashes) & set(self.content)
+
+    def held(self) -> set[str]:
+        with self._lock:
+            return set(self.content)
+
+    def drop(self, content_hashes: Collection[str]) -> None:
+        if not content_hashes:
+            return
+        with self._lock:
+            self.trouble.strike()
+            for content_hash in content_hashes:
+                self.content.pop(content_hash, None)
 
     def swap(self, gallery: StagedGallery) -> None:
         with self._lock:

@@ -6,8 +6,11 @@ EdgeError                 `hint` says what a person can do
 ├── CameraLost            no frame now: say so, open the camera again after a while
 ├── CameraEnded           a recording is over: finish what is open, stop or begin again
 ├── StorageFailed         the disk does not take or give what it must: stop, be restarted
+│   ├── StorageDamaged        the record is not what we wrote: stop; the next start saves what can be read
 │   └── StorageFull           no space: say so, keep recognising, try again
+│       └── StorageReadOnly       the disk takes nothing at all now: the same
 ├── AnotherDaemon         a unit's daemon already runs on this data folder: stop
+├── CommandRefused        the running unit does not do what a command asks, or does not answer: say so
 ├── UplinkUnavailable     not connected: keep the message, try later
 └── GalleryRefused        what the hub sent must not be used: keep the gallery we have, tell the hub why
 """
@@ -41,12 +44,24 @@ class StorageFailed(EdgeError):
     """The disk failed, or the database file is not what we wrote."""
 
 
+class StorageDamaged(StorageFailed):
+    """The database file is not what we wrote, or no database any more."""
+
+
 class StorageFull(StorageFailed):
     """There is no space left."""
 
 
+class StorageReadOnly(StorageFull):
+    """The disk can only be read: it was mounted so, or the kernel no longer trusts it."""
+
+
 class AnotherDaemon(EdgeError):
     """Another daemon holds the data folder."""
+
+
+class CommandRefused(EdgeError):
+    """The unit that runs here does not do it, or cannot be asked."""
 
 
 class UplinkUnavailable(EdgeError):

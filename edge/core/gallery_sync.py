@@ -1,90 +1,24 @@
 """From a signed head to a complete gallery: what to ask for, what to refuse, when it is whole.
 
 Pure: bytes in, wants out. The pieces lie in the gallery store, so that an interrupted transfer goes on where it was.
+A gallery for another model pack is fetched beside the one in use, and complete when the pack is there too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-from pydantic import ValidationError
+from dataclasses import dataclass, field, replace
 
 from edge.core.backoff import delay_s
 from edge.core.errors import GalleryRefused
+from edge.core.gallery_pieces import UnitIdentity, open_manifest, open_template, open_timetable, order, read_head
+from edge.core.pack_fetch import PackFetch
 from edge.core.ports import GalleryStore, StagedGallery
-from protocol import sealing
 from protocol.base import MAX_PART_BYTES, sha256_hex
-from protocol.content import ContentKind, GalleryManifest, Head, HeadBody, Part, TemplateBlob, Timetable, Want, Wanted
-from protocol.errors import SealBroken
+from protocol.content import ContentKind, GalleryManifest, Head, HeadBody, Part, Want, Wanted
 
 _WANTS_AT_ONCE = 16
 _FIRST_PATIENCE_S = 10.0
 _LONGEST_PATIENCE_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class UnitIdentity:
-    """Who this unit is and the keys by which it knows its hub."""
-
-    site: str
-    unit_id: str
-    pack_id: str
-    data_key: bytes = field(repr=False)
-    hub_public_key: bytes
-
-
-def open_head(identity: UnitIdentity, head: Head) -> HeadBody:
-    """Return the body of a head.
-
-    Raises GalleryRefused: `bad_signature`, `bad_head`, `foreign` (for another unit), `pack_mismatch`.
-    """
-    try:
-        sealing.check_signature(identity.hub_public_key, head.body.encode(), head.signature)
-        body = HeadBody.model_validate_json(head.body)
-    except SealBroken as exc:
-        raise GalleryRefused("bad_signature", "the gallery head is not signed by this school's hub") from exc
-    except ValidationError as exc:
-        raise GalleryRefused("bad_head", "the gallery head cannot be understood") from exc
-    if (body.site, body.unit_id) != (identity.site, identity.unit_id):
-        raise GalleryRefused("foreign", "the gallery head is for another unit")
-    if body.pack_id != identity.pack_id:
-        raise GalleryRefused(
-            "pack_mismatch", f"the gallery was made with model pack {body.pack_id}, this unit runs {identity.pack_id}"
-        )
-    return body
-
-
-def open_manifest(identity: UnitIdentity, head: HeadBody, sealed: bytes) -> GalleryManifest:
-    """Return the manifest in its sealed bytes. Raises GalleryRefused(`bad_manifest`)."""
-    try:
-        content = sealing.unseal(identity.data_key, sealed, *sealing.manifest_context(identity.unit_id))
-        manifest = GalleryManifest.model_validate_json(content)
-    except (SealBroken, ValidationError) as exc:
-        raise GalleryRefused("bad_manifest", "the list of students cannot be opened with this unit's key") from exc
-    if (manifest.unit_id, manifest.revision, manifest.pack_id) != (head.unit_id, head.revision, head.pack_id):
-        raise GalleryRefused("bad_manifest", "the list of students is not the one that the head names")
-    return manifest
-
-
-def open_timetable(identity: UnitIdentity, sealed: bytes) -> Timetable:
-    """Return the timetable in its sealed bytes. Raises GalleryRefused(`bad_timetable`)."""
-    try:
-        content = sealing.unseal(identity.data_key, sealed, *sealing.timetable_context(identity.unit_id))
-        return Timetable.model_validate_json(content)
-    except (SealBroken, ValidationError) as exc:
-        raise GalleryRefused("bad_timetable", "the timetable cannot be opened with this unit's key") from exc
-
-
-def open_template(identity: UnitIdentity, student_id: str, sealed: bytes) -> TemplateBlob:
-    """Return one student's templates. Raises GalleryRefused(`bad_template`)."""
-    try:
-        context = sealing.template_context(identity.unit_id, student_id, identity.pack_id)
-        blob = TemplateBlob.model_validate_json(sealing.unseal(identity.data_key, sealed, *context))
-    except (SealBroken, ValidationError) as exc:
-        raise GalleryRefused("bad_template", "a template cannot be opened with this unit's key") from exc
-    if (blob.student_id, blob.pack_id) != (student_id, identity.pack_id):
-        raise GalleryRefused("bad_template", "a template is for another student or model pack")
-    return blob
 
 
 @dataclass(slots=True)
@@ -101,37 +35,43 @@ class _Assembly:
 
 
 class GallerySync:
-    """Follows one head at a time to a complete gallery. One thread."""
+    """Follows one head at a time to a complete gallery. One thread.
 
-    def __init__(self, identity: UnitIdentity, store: GalleryStore) -> None:
+    Without `packs`, galleries of another model pack are refused.
+    """
+
+    def __init__(self, identity: UnitIdentity, store: GalleryStore, packs: PackFetch | None = None) -> None:
         self._identity = identity
         self._store = store
+        self._packs = packs
         self._head: HeadBody | None = None
         self._signed: bytes = b""
         self._manifest: GalleryManifest | None = None
         self._assemblies: dict[str, _Assembly] = {}
-        # Asked for and not yet whole, when that was, and how often nothing came of it.
+        # Asked for and not yet whole, when that was or something last came of it, and how often nothing did.
         self._asked: set[str] = set()
         self._asked_at_s = float("-inf")
         self._in_vain = 0
-
-    @property
-    def busy(self) -> bool:
-        """True while a gallery is being fetched."""
-        return self._head is not None
+        self._now_s = float("-inf")
+        self._superseded = False
+        # On disk, and not with the bytes that their names are made of.
+        self._damaged: set[str] = set()
+        self._unlisted = False
 
     def on_head(self, head: Head) -> HeadBody | None:
-        """Begin to follow a head; return its body when the gallery in use is already that one.
+        """Begin to follow a head; return its body when the gallery in use is already that one, and whole.
 
         One that is older than the head being followed is late and ignored. Raises GalleryRefused, also with `rollback`
-        for a lower revision than is in use that is not a signed reset.
+        for one that is older than what is in use.
         """
-        body = open_head(self._identity, head)
+        body = read_head(self._identity, head)
+        self._check_pack(body)
         current = self._store.in_use()
-        if body == current:
+        if body == current and self._is_whole(body):
             return body
-        newest = self._head or current
-        if newest and body.revision < newest.revision and not body.reset:
+        # What the hub no longer has cannot be waited for: a database that was restored counts from where it was.
+        newest = self._head if self._head and not self._superseded else current
+        if newest and order(body) < order(newest):
             if self._head:
                 return None
             raise GalleryRefused("rollback", f"revision {body.revision} is older than {newest.revision}, now in use")
@@ -140,6 +80,10 @@ class GallerySync:
             self._head, self._signed = body, head.to_bytes()
         # The same head again means a new connection: what was asked for on the old one is lost.
         self._ask_anew()
+        if self._packs and body.pack_id != self._identity.pack_id:
+            self._packs.follow(body)
+        elif self._packs:
+            self._packs.leave()
         return None
 
     def on_part(self, part: Part) -> None:
@@ -147,17 +91,26 @@ class GallerySync:
 
         Raises GalleryRefused: `corrupt` when the whole does not have its hash and `superseded` when the hub does not
         have it (both are asked for again after a while, unless a newer head comes first); `bad_manifest`,
-        `bad_template` or `bad_timetable` for what the hub itself made wrong, which ends the transfer.
+        `bad_template` or `bad_timetable` for what the hub itself made wrong, which ends the transfer; and what
+        `PackFetch.on_part` raises.
         """
+        if part.kind in ("pack", "pack_file"):
+            if self._packs:
+                self._packs.on_part(part)
+            return
         if self._head is None or part.hash not in self._missing():
             return
         if part.missing:
+            self._superseded = True
             raise GalleryRefused("superseded", "the hub does not have a piece of the gallery being fetched")
+        self._asked_at_s = max(self._asked_at_s, self._now_s)
         whole = self._assemble(part, self._head)
         if whole is None:
             return
         self._check(part.hash, whole)
         self._store.stage(part.hash, whole)
+        self._damaged.discard(part.hash)
+        self._superseded = False
         self._in_vain = 0
         self._asked.discard(part.hash)
         if not self._asked:
@@ -183,35 +136,81 @@ class GallerySync:
     def next_want(self, now_s: float) -> Want | None:
         """Return what to ask for now; None while an answer is awaited or nothing is missing.
 
-        Raises GalleryRefused(`bad_manifest`) when the list of students on disk is not the one that the head names.
+        The gallery comes before the pack: whom the school erased is gone before the first byte of a new model.
+
+        Raises GalleryRefused(`bad_manifest`) when the list of students on disk is not the one that the head names, and
+        what `PackFetch.next_want` raises.
         """
-        patience_s = delay_s(self._in_vain, first_s=_FIRST_PATIENCE_S, most_s=_LONGEST_PATIENCE_S, jitter=1.0)
-        if self._head is None or now_s - self._asked_at_s < patience_s:
+        self._now_s = now_s
+        if self._head is None:
             return None
         missing = list(self._missing().items())[:_WANTS_AT_ONCE]
-        if not missing:
-            return None
-        self._asked_at_s = now_s
-        self._asked = {content_hash for content_hash, _ in missing}
-        self._in_vain += 1
-        return Want(items=tuple(self._wanted(kind, content_hash) for content_hash, kind in missing))
+        patience_s = delay_s(self._in_vain, first_s=_FIRST_PATIENCE_S, most_s=_LONGEST_PATIENCE_S, jitter=1.0)
+        if missing and now_s - self._asked_at_s >= patience_s:
+            self._asked_at_s = now_s
+            self._asked = {content_hash for content_hash, _ in missing}
+            self._in_vain += 1
+            return Want(items=tuple(self._wanted(kind, content_hash) for content_hash, kind in missing))
+        return self._packs.next_want(now_s) if self._packs else None
 
     def complete(self) -> StagedGallery | None:
-        """Return the gallery when every piece of it is on disk; the caller swaps it in and calls `abandon`."""
+        """Return the gallery when every piece of it, and its pack, is on disk.
+
+        The caller swaps it in and calls `abandon`.
+        """
         if self._head is None or self._missing() or self._manifest is None:
             return None
-        manifest = self._store.staged(self._head.manifest_hash)
-        if manifest is None:
+        if self._head.pack_id != self._identity.pack_id and not (self._packs and self._packs.ready):
             return None
-        timetable = self._store.staged(self._head.timetable_hash) if self._head.timetable_hash else None
         hashes = tuple(entry.template_hash for entry in self._manifest.entries if entry.template_hash)
-        return StagedGallery(self._head, self._signed, manifest, timetable, hashes)
+        return StagedGallery(self._head, self._signed, hashes)
 
     def abandon(self) -> None:
         """Stop following the head."""
         self._head, self._manifest = None, None
+        self._superseded = False
         self._assemblies.clear()
         self._ask_anew()
+        if self._packs:
+            self._packs.pause()
+
+    def piece(self, content_hash: str) -> bytes | None:
+        """Return a piece that is on disk, None for one that lacks or is damaged: either is fetched again."""
+        sealed = self._store.staged(content_hash)
+        if sealed is None or sha256_hex(sealed) == content_hash:
+            return sealed
+        self._damaged.add(content_hash)
+        return None
+
+    def lost_templates(self) -> bool:
+        """Return, once, whether students of the gallery in use lost their templates: the newest list lacks them."""
+        unlisted, self._unlisted = self._unlisted, False
+        return unlisted
+
+    def _check_pack(self, head: HeadBody) -> None:
+        if head.pack_id == self._identity.pack_id or (self._packs and self._packs.can_follow(head)):
+            return
+        raise GalleryRefused(
+            "pack_mismatch",
+            f"the gallery was made with model pack {head.pack_id}, this unit runs {self._identity.pack_id}",
+        )
+
+    def _is_whole(self, head: HeadBody) -> bool:
+        """Return False when pieces of the gallery in use lack, or are for another pack than the one that runs."""
+        if head.pack_id != self._identity.pack_id:
+            return False
+        sealed = self.piece(head.manifest_hash)
+        if sealed is None:
+            return False
+        try:
+            named = _named(head, open_manifest(self._identity, head, sealed))
+        except GalleryRefused:
+            # Not damaged, but of no use: fetching the same bytes again would not help.
+            return True
+        return self._present(named) == set(named)
+
+    def _present(self, content_hashes: Iterable[str]) -> set[str]:
+        return self._store.has(list(content_hashes)) - self._damaged
 
     def _ask_anew(self) -> None:
         self._asked.clear()
@@ -227,23 +226,50 @@ class GallerySync:
         if head is None:
             return {}
         if self._manifest is None:
-            sealed = self._store.staged(head.manifest_hash)
+            sealed = self.piece(head.manifest_hash)
             if sealed is None:
                 return {head.manifest_hash: "manifest"}
             with self._ending_when_refused():
-                self._manifest = open_manifest(self._identity, head, sealed)
-        wanted: dict[str, ContentKind] = {}
-        if head.timetable_hash:
-            wanted[head.timetable_hash] = "timetable"
-        wanted |= {entry.template_hash: "template" for entry in self._manifest.entries if entry.template_hash}
-        present = self._store.has(list(wanted))
+                manifest = open_manifest(self._identity, head, sealed)
+            self._forget_unlisted(head, manifest)
+            self._manifest = manifest
+        wanted = _named(head, self._manifest)
+        present = self._present(wanted)
         return {content_hash: kind for content_hash, kind in wanted.items() if content_hash not in present}
+
+    def _forget_unlisted(self, head: HeadBody, manifest: GalleryManifest) -> None:
+        """Delete what a transfer left that was given up: its students may have been erased meanwhile.
+
+        While a new pack is on its way, which may take hours, also the templates in use of whom the new list lacks.
+        Whoever is listed without a template keeps theirs until then.
+        """
+        keep = {head.manifest_hash, *_named(head, manifest)}
+        gone: set[str] = set()
+        current = self._store.in_use()
+        if current is not None:
+            try:
+                sealed = self.piece(current.manifest_hash)
+                in_use = open_manifest(self._identity, current, sealed) if sealed is not None else None
+            except GalleryRefused:
+                in_use = None
+            if in_use is None:
+                # Nobody knows what of it is still in use; the swap deletes all that the new list lacks.
+                return
+            if head.pack_id != self._identity.pack_id:
+                listed = {entry.student_id for entry in manifest.entries}
+                unlisted = [entry.template_hash for entry in in_use.entries if entry.student_id not in listed]
+                gone = {content_hash for content_hash in unlisted if content_hash}
+            keep |= {current.manifest_hash, *_named(current, in_use)} - gone
+        held = self._store.held()
+        self._store.drop(held - keep)
+        self._unlisted = self._unlisted or bool(gone & held)
 
     def _check(self, content_hash: str, whole: bytes) -> None:
         """Open a piece before it is kept, so that only what can be used ever reaches the disk."""
-        head, identity = self._head, self._identity
+        head = self._head
         if head is None:
             return
+        identity = replace(self._identity, pack_id=head.pack_id)
         with self._ending_when_refused():
             if content_hash == head.manifest_hash:
                 open_manifest(identity, head, whole)
@@ -262,3 +288,11 @@ class GallerySync:
         except GalleryRefused:
             self.abandon()
             raise
+
+
+def _named(head: HeadBody, manifest: GalleryManifest) -> dict[str, ContentKind]:
+    """Return what a gallery consists of besides its list: what is needed first comes first."""
+    named: dict[str, ContentKind] = {}
+    if head.timetable_hash:
+        named[head.timetable_hash] = "timetable"
+    return named | {entry.template_hash: "template" for entry in manifest.entries if entry.template_hash}

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker let us in: greet the hub."""
+    """The broker let us in: greet the hub. `most_bytes`: the largest packet it takes, None when it does not say."""
+
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +19,25 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The broker would not take a message; `reason` is for people."""
+class Hindered:
+    """The connection stands, and is not of full use; `reason` is for people."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker would not take a message of this channel; `reason` is for people."""
+
+    reason: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The broker took a message of a channel of which it had refused one before."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +48,4 @@ class Arrived:
     payload: bytes
 
 
-News = Connected | Disconnected | Refused | Arrived
+News = Connected | Disconnected | Hindered | Refused | Accepted | Arrived

@@ -1,8 +1,9 @@
 """From recognition to the overlay video: whatever goes wrong with it ends the video and never the unit."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from edge.core.errors import StorageFailed
+from edge.core.errors import StorageFailed, StorageFull
 from edge.core.looks import Look
 from edge.loops.health import Health
 
@@ -22,9 +23,11 @@ class LookSink(Protocol):
 class OverlayTap:
     """What `Vision.on_look` calls. The thread of recognition."""
 
-    def __init__(self, sink: LookSink, health: Health) -> None:
+    def __init__(self, sink: LookSink, health: Health, allowed: Callable[[], bool] = lambda: True) -> None:
         self._sink = sink
         self._health = health
+        self._allowed = allowed
+        """Whether there is space for more than the record."""
         self._over = False
 
     def __call__(self, look: Look) -> None:
@@ -32,6 +35,8 @@ class OverlayTap:
         if self._over:
             return
         try:
+            if not self._allowed():
+                raise StorageFull("the overlay video ends: space is low", hint="free some space")
             self._sink.show(look)
         except StorageFailed as exc:
             self._over = True

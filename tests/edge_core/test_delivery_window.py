@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge.core.delivery import BATCH_CONTENT_BYTES, DeliveryWindow
+from edge.core.flights import REMEMBERED_BATCHES
 from protocol import codec
 from protocol.base import MAX_BATCH_BYTES
 from protocol.delivery import EventBatch, Limits, Receipt, Rejection, ranges
@@ -19,7 +17,12 @@ PATIENT = 1.0
 
 
 def window(limits: Limits | None = None, *, jitter: float = PATIENT) -> DeliveryWindow:
-    return DeliveryWindow(EPOCH, counting(1000), lambda: jitter, limits or Limits())
+    return DeliveryWindow(counting(1000), lambda: jitter, limits or Limits())
+
+
+def due(flights: DeliveryWindow, journal: MemoryJournal, now_s: float) -> list[EventBatch]:
+    """Return the batches to send now, of both lanes."""
+    return [out.batch for out in flights.due(now_s, journal.undelivered, journal.last_place)]
 
 
 def journal_of(count: int) -> MemoryJournal:
@@ -39,7 +42,7 @@ def sends(
     """Run for a while in steps of 0.2 s; return how many batches went out."""
     count = 0
     for step in range(round(seconds / 0.2)):
-        for batch in flights.due(step * 0.2, journal.undelivered):
+        for batch in due(flights, journal, step * 0.2):
             count += 1
             react(batch, step * 0.2)
     return count
@@ -47,7 +50,7 @@ def sends(
 
 def test_events_go_out_in_order_in_batches_of_the_allowed_size() -> None:
     flights, journal = window(Limits(batch_events=10, batches_in_flight=3)), journal_of(25)
-    batches = flights.due(0.0, journal.undelivered)
+    batches = due(flights, journal, 0.0)
     assert [[event["seq"] for event in batch.events] for batch in batches] == [
         list(range(1, 11)),
         list(range(11, 21)),
@@ -58,17 +61,17 @@ def test_events_go_out_in_order_in_batches_of_the_allowed_size() -> None:
 
 def test_no_more_batches_are_under_way_than_the_hub_allows() -> None:
     flights, journal = window(Limits(batch_events=1, batches_in_flight=2)), journal_of(5)
-    first, _ = flights.due(0.0, journal.undelivered)
-    assert flights.due(0.1, journal.undelivered) == []
+    first, _ = due(flights, journal, 0.0)
+    assert due(flights, journal, 0.1) == []
     assert flights.answered(taken(first), 0.2)
-    (third,) = flights.due(0.3, journal.undelivered)
+    (third,) = due(flights, journal, 0.3)
     assert third.events[0]["seq"] == 3
 
 
 def test_a_batch_of_the_largest_events_is_never_larger_than_the_wire_allows() -> None:
     flights, journal = window(), MemoryJournal()
     journal.append([mark(event=n + 1).model_copy(update={"note": "ä" * 500, "by": "语" * 100}) for n in range(150)])
-    batches = flights.due(0.0, journal.undelivered)
+    batches = due(flights, journal, 0.0)
     assert sum(len(batch.events) for batch in batches) == 150
     assert max(len(codec.encode(batch)) for batch in batches) <= MAX_BATCH_BYTES
     assert len(codec.encode(batches[0])) > BATCH_CONTENT_BYTES - 3000
@@ -102,7 +105,7 @@ def test_units_that_lost_the_hub_together_do_not_come_back_together() -> None:
 def test_without_anything_under_way_nothing_is_due() -> None:
     flights = window()
     for now_s in (0.0, 100.0, 1e6):
-        assert flights.due(now_s, MemoryJournal().undelivered) == []
+        assert due(flights, MemoryJournal(), now_s) == []
     assert flights.in_flight == 0
     assert not flights.unanswered
 
@@ -111,7 +114,7 @@ def test_a_batch_that_was_sent_three_times_is_unanswered_and_not_before() -> Non
     flights, journal = window(), journal_of(1)
     said: list[bool] = []
     for now_s in (0.0, 9.9, 10.0, 29.9, 30.0, 1e6):
-        flights.due(now_s, journal.undelivered)
+        due(flights, journal, now_s)
         said.append(flights.unanswered)
     assert said == [False, False, False, False, True, True]
 
@@ -120,7 +123,7 @@ def test_a_batch_that_was_sent_three_times_is_unanswered_and_not_before() -> Non
 def test_nothing_is_unanswered_any_more_after_a_receipt_or_a_new_connection(ends: str) -> None:
     flights, journal = window(), journal_of(1)
     for now_s in (0.0, 10.0, 30.0):
-        (batch,) = flights.due(now_s, journal.undelivered)
+        (batch,) = due(flights, journal, now_s)
     assert flights.unanswered
     if ends == "receipt":
         assert flights.answered(taken(batch), 31.0)
@@ -133,7 +136,7 @@ def test_a_hub_that_says_it_is_busy_is_not_a_silent_one() -> None:
     """Greeting it anew would end the pause that it asked for."""
     flights, journal = window(), journal_of(1)
     for now_s in range(0, 600, 60):
-        (batch,) = flights.due(now_s, journal.undelivered)
+        (batch,) = due(flights, journal, now_s)
         assert not flights.unanswered
         flights.answered(Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=30.0), now_s)
 
@@ -142,45 +145,102 @@ def test_a_hub_that_says_it_is_busy_is_not_a_silent_one() -> None:
 def test_a_busy_hub_is_left_alone_for_as_long_as_it_asks(asked_s: float | None, least_s: float, most_s: float) -> None:
     for jitter in (IMPATIENT, PATIENT):
         flights, journal = window(Limits(batch_events=1), jitter=jitter), journal_of(20)
-        batch = flights.due(0.0, journal.undelivered)[0]
+        batch = due(flights, journal, 0.0)[0]
         busy = Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=asked_s)
         assert not flights.answered(busy, 1.0)
-        assert flights.due(1.0 + least_s - 0.01, journal.undelivered) == []
-        again = flights.due(1.0 + most_s, journal.undelivered)
+        assert due(flights, journal, 1.0 + least_s - 0.01) == []
+        again = due(flights, journal, 1.0 + most_s)
         assert batch.batch_id in {repeated.batch_id for repeated in again}
 
 
 def test_a_receipt_of_another_epoch_is_not_for_this_file() -> None:
     flights, journal = window(), journal_of(1)
-    (batch,) = flights.due(0.0, journal.undelivered)
+    (batch,) = due(flights, journal, 0.0)
     assert not flights.answered(taken(batch).model_copy(update={"epoch": "f" * 16}), 0.1)
     assert flights.in_flight == 1
 
 
 def test_a_receipt_for_a_batch_of_an_earlier_connection_is_just_as_true() -> None:
     flights, journal = window(), journal_of(1)
-    (batch,) = flights.due(0.0, journal.undelivered)
+    (batch,) = due(flights, journal, 0.0)
     flights.reset()
     assert flights.answered(taken(batch), 0.1)
 
 
+def test_a_receipt_for_a_batch_that_this_program_never_sent_says_nothing() -> None:
+    """A second machine with a copy of this card gets what is meant for the first one: other events, the same places."""
+    flights, journal = window(), journal_of(3)
+    (batch,) = due(flights, journal, 0.0)
+    foreign = taken(batch).model_copy(update={"batch_id": uid(77)})
+    assert flights.answered(foreign, 0.1) is None
+    assert flights.answered(foreign.model_copy(update={"result": "busy"}), 0.1) is None
+    assert due(flights, journal, 9.9) == []
+    assert [again.batch_id for again in due(flights, journal, 10.0)] == [batch.batch_id]
+
+
+def test_a_receipt_counts_for_just_what_its_batch_carried() -> None:
+    flights, journal = window(Limits(batch_events=3)), journal_of(9)
+    _, batch, _ = due(flights, journal, 0.0)
+    refused = (Rejection(seq=5, code="invalid"), Rejection(seq=9, code="invalid"))
+    receipt = taken(batch).model_copy(
+        update={"accepted": ranges([1, 2, 3, 4]), "duplicate": ranges([6, 7, 8]), "rejected": refused}
+    )
+    mine = flights.answered(receipt, 0.1)
+    assert mine is not None
+    assert (mine.accepted, mine.duplicate, mine.rejected) == (ranges([4]), ranges([6]), refused[:1])
+    assert flights.in_flight == 2
+
+
+def test_a_late_receipt_ends_the_repetition_of_just_what_its_batch_carried() -> None:
+    flights, journal = window(Limits(batch_events=2)), journal_of(4)
+    first, second = due(flights, journal, 0.0)
+    flights.reset()
+    assert len(due(flights, journal, 0.1)) == 2
+    late = taken(first).model_copy(update={"accepted": ranges([1, 2, 3, 4])})
+    mine = flights.answered(late, 0.2)
+    assert mine is not None
+    assert mine.accepted == ranges([1, 2])
+    assert flights.in_flight == 1
+    assert flights.answered(late, 0.3) is None
+    assert flights.answered(taken(second), 0.4) is not None
+    assert flights.in_flight == 0
+
+
+def test_batches_are_remembered_over_many_connections_up_to_a_bound() -> None:
+    flights, journal = window(Limits(batch_events=1, batches_in_flight=1)), journal_of(1)
+    sent: list[EventBatch] = []
+    for now_s in range(REMEMBERED_BATCHES + 1):
+        sent += due(flights, journal, float(now_s))
+        flights.reset()
+    assert flights.answered(taken(sent[0]), 9999.0) is None
+    assert flights.answered(taken(sent[1]), 9999.0) is not None
+
+
+def test_what_was_confirmed_before_the_hub_lost_its_record_is_not_believed_after_that() -> None:
+    flights, journal = window(), journal_of(2)
+    (batch,) = due(flights, journal, 0.0)
+    flights.reset()
+    flights.forget_earlier()
+    assert flights.answered(taken(batch), 0.1) is None
+
+
 def test_after_a_connect_everything_without_a_receipt_goes_out_again() -> None:
     flights, journal = window(), journal_of(3)
-    flights.due(0.0, journal.undelivered)
+    due(flights, journal, 0.0)
     flights.reset(Limits(batch_events=2, batches_in_flight=1))
-    (batch,) = flights.due(0.1, journal.undelivered)
+    (batch,) = due(flights, journal, 0.1)
     assert [event["seq"] for event in batch.events] == [1, 2]
 
 
 def test_events_that_a_receipt_left_out_are_sent_again_after_a_while() -> None:
     flights, journal = window(), journal_of(4)
-    (batch,) = flights.due(0.0, journal.undelivered)
+    (batch,) = due(flights, journal, 0.0)
     partial = taken(batch).model_copy(update={"accepted": ranges([1, 3])})
     assert flights.answered(partial, 0.1)
-    journal.delivered(partial.accepted)
-    assert flights.due(0.2, journal.undelivered) == []
-    assert flights.due(5.1, journal.undelivered) == []
-    (again,) = flights.due(5.3, journal.undelivered)
+    journal.delivered(EPOCH, partial.accepted)
+    assert due(flights, journal, 0.2) == []
+    assert due(flights, journal, 5.0) == []
+    (again,) = due(flights, journal, 5.3)
     assert [event["seq"] for event in again.events] == [2, 4]
 
 
@@ -193,103 +253,7 @@ def test_a_hub_that_answers_without_taking_anything_does_not_make_a_hot_loop() -
     assert sends(flights, journal, 60, shrug) <= 13
 
 
-class DeliveryMachine(RuleBasedStateMachine):
-    """A network that loses, doubles and delays, and a hub that takes all, some or nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_s = 0.0
-        self.limits = Limits(batch_events=3, batches_in_flight=2)
-        self.window = window(self.limits)
-        self.journal = MemoryJournal()
-        self.wire: list[EventBatch] = []
-        self.receipts: list[Receipt] = []
-        self.final: set[int] = set()
-        """Seqs that the hub has committed or rejected."""
-
-    @rule(count=st.integers(1, 5))
-    def record(self, count: int) -> None:
-        have = len(self.journal.stored)
-        self.journal.append([seen(event=have + n + 1) for n in range(count)])
-
-    @rule(seconds=st.sampled_from([0.2, 4.0, 11.0, 250.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now_s += seconds
-
-    @rule()
-    def send(self) -> None:
-        batches = self.window.due(self.now_s, self.journal.undelivered)
-        assert len({batch.batch_id for batch in batches}) == len(batches)
-        assert all(len(batch.events) <= 3 for batch in batches)
-        assert self.window.due(self.now_s, self.journal.undelivered) == []
-        self.wire += batches
-
-    @rule(data=st.data(), mood=st.sampled_from(["takes", "takes", "some", "rejects", "busy", "foreign", "silent"]))
-    def hub_reads(self, data: st.DataObject, mood: str) -> None:
-        if not self.wire:
-            return
-        batch = data.draw(st.sampled_from(self.wire))
-        if data.draw(st.booleans()):
-            self.wire.remove(batch)
-        seqs = [event["seq"] for event in batch.events]
-        if mood == "busy":
-            wait_s = data.draw(st.sampled_from([None, 0.0, 30.0]))
-            self.receipts.append(Receipt(epoch=EPOCH, batch_id=batch.batch_id, result="busy", retry_after_s=wait_s))
-        elif mood == "foreign":
-            self.receipts.append(taken(batch).model_copy(update={"epoch": "f" * 16}))
-        elif mood == "rejects":
-            self.final.update(seqs)
-            rejected = (Rejection(seq=seqs[0], code="invalid"),)
-            self.receipts.append(taken(batch).model_copy(update={"accepted": ranges(seqs[1:]), "rejected": rejected}))
-        elif mood != "silent":
-            some = seqs if mood == "takes" else seqs[::2]
-            self.final.update(some)
-            self.receipts.append(taken(batch).model_copy(update={"accepted": ranges(some)}))
-
-    @rule(data=st.data())
-    def unit_reads(self, data: st.DataObject) -> None:
-        if self.receipts:
-            receipt = data.draw(st.sampled_from(self.receipts))
-            if data.draw(st.booleans()):
-                self.receipts.remove(receipt)
-            self._answer(receipt)
-
-    def _answer(self, receipt: Receipt) -> None:
-        if self.window.answered(receipt, self.now_s):
-            self.journal.delivered([*receipt.accepted, *receipt.duplicate])
-            self.journal.rejected(receipt.rejected)
-
-    @rule(fewer=st.booleans())
-    def reconnect(self, fewer: bool) -> None:
-        self.limits = Limits(batch_events=1 if fewer else 3, batches_in_flight=1 if fewer else 2)
-        self.window.reset(self.limits)
-        self.wire.clear()
-
-    @invariant()
-    def never_more_in_flight_than_allowed(self) -> None:
-        assert self.window.in_flight <= self.limits.batches_in_flight
-
-    @invariant()
-    def nothing_counts_as_delivered_that_the_hub_does_not_have(self) -> None:
-        waiting = {event["seq"] for event in self.journal.undelivered(0, 10_000, 10**9)}
-        assert set(self.journal.stored) - waiting <= self.final
-
-    def teardown(self) -> None:
-        rounds = 0
-        while self.journal.waiting().events:
-            rounds += 1
-            assert rounds < 150, "events are stranded"
-            self.now_s += 50.0
-            for batch in self.window.due(self.now_s, self.journal.undelivered):
-                self.final.update(event["seq"] for event in batch.events)
-                self._answer(taken(batch))
-
-
-DeliveryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
-TestAnyNetworkAndHub = DeliveryMachine.TestCase
-
-
 def test_an_event_has_one_batch_id_of_its_own_kind() -> None:
     flights, journal = window(), journal_of(1)
-    (batch,) = flights.due(0.0, journal.undelivered)
+    (batch,) = due(flights, journal, 0.0)
     assert (batch.epoch, batch.events[0]["event_id"]) == (EPOCH, uid(1))

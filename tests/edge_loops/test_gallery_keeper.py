@@ -13,9 +13,9 @@ from tests.fakes import FakeClock, MemoryGalleryStore
 HUB = HubSide()
 
 
-def gallery(revision: int, *numbers: int, reset: bool = False, hub: HubSide = HUB) -> SealedGallery:
+def gallery(revision: int, *numbers: int, generation: int = 0, hub: HubSide = HUB) -> SealedGallery:
     faces = {number: [face_of(number)] for number in numbers}
-    return hub.gallery(revision, faces, without_template=[15], lessons=[lesson(1, 0, 60)], reset=reset)
+    return hub.gallery(revision, faces, without_template=[15], lessons=[lesson(1, 0, 60)], generation=generation)
 
 
 class Unit:
@@ -133,7 +133,7 @@ def test_a_lower_revision_is_refused_and_a_signed_reset_is_taken() -> None:
     refused = unit.follow(gallery(4, 1))
     assert refused is not None
     assert refused.problem == "rollback"
-    reset = unit.follow(gallery(2, 1, reset=True))
+    reset = unit.follow(gallery(2, 1, generation=1))
     assert reset is not None
     assert (reset.revision, reset.problem, reset.erased) == (2, None, (student(2),))
     assert unit.problems() == []
@@ -176,18 +176,72 @@ def test_the_head_of_the_gallery_in_use_is_confirmed_again() -> None:
 
 
 @pytest.mark.parametrize("what", ["manifest", "template", "timetable"])
-def test_a_gallery_on_disk_that_cannot_be_opened_is_reported_and_never_confirmed(what: str) -> None:
-    """A unit that knows nobody must not tell the hub that everything is in use."""
+def test_of_a_gallery_that_this_disk_damaged_the_rest_is_used_and_the_piece_is_fetched_again(what: str) -> None:
+    """And the unit confirms nothing before it has everything: a unit that knows nobody must not say otherwise."""
     store, source = MemoryGalleryStore(), gallery(5, 1, 2)
     Unit(store).follow(source)
     store.damage(next(name for name, (kind, _) in source.content.items() if kind == what))
     restarted = Unit(store)
     restarted.keeper.open_stored(store.signed_head())
+    assert len(restarted.students) == {"manifest": 0, "template": 1, "timetable": 2}[what]
+    assert restarted.problems() == ["gallery_damaged"]
+    assert restarted.keeper.on_head(source.head) is None
+    wanted = restarted.keeper.next_want(10**6)
+    assert isinstance(wanted, Want)
+    assert [item.kind for item in wanted.items] == [what]
+    said = restarted.follow(source)
+    assert said is not None
+    assert (said.revision, said.students, said.problem) == (5, 2, None)
+    assert restarted.students == {student(1), student(2)}
+    assert restarted.problems() == []
+
+
+@pytest.mark.parametrize("trouble", ["fill", "break_down"])
+def test_a_damaged_piece_on_a_disk_that_takes_nothing_does_not_keep_a_unit_from_starting(trouble: str) -> None:
+    store, source = MemoryGalleryStore(), gallery(5, 1, 2)
+    Unit(store).follow(source)
+    store.damage(next(name for name, (kind, _) in source.content.items() if kind == "template"))
+    getattr(store.trouble, trouble)()
+    restarted = Unit(store)
+    restarted.keeper.open_stored(store.signed_head())
+    assert len(restarted.students) == 1
+
+
+def test_a_piece_that_was_damaged_between_its_arrival_and_the_swap_is_fetched_again() -> None:
+    unit, source = Unit(), gallery(6, 1, 2)
+    unit.keeper.on_head(source.head)
+    unit.store.stage(source.body.manifest_hash, source.content[source.body.manifest_hash][1])
+    template = next(name for name, (kind, _) in source.content.items() if kind == "template")
+    unit.store.stage(template, source.content[template][1])
+    unit.store.damage(template)
+    said = unit.follow(source)
+    assert said is not None
+    assert (said.revision, said.students) == (6, 2)
+
+
+def test_a_gallery_sealed_for_another_key_is_never_confirmed() -> None:
+    """The bytes are as they came: only the key is another. Fetching them again would not help."""
+    store, source = MemoryGalleryStore(), gallery(5, 1, 2)
+    Unit(store).follow(source)
+    restarted = Unit(store, hub=HubSide(data_key=b"e" * 32))
+    restarted.keeper.open_stored(store.signed_head())
     assert restarted.students == set()
     assert restarted.problems() == ["gallery_unusable"]
     said = restarted.keeper.on_head(source.head)
     assert said is not None
-    assert (said.problem, said.students) == (f"bad_{what}", 0)
+    assert (said.problem, said.students) == ("bad_manifest", 0)
+
+
+def test_after_a_crash_between_swap_and_receipt_the_hub_hears_the_revision_with_the_next_connection() -> None:
+    """That revision is the receipt for every erasure up to it: the list of names in the lost message is not needed."""
+    unit, newer = Unit(), gallery(6, 2)
+    unit.follow(gallery(5, 1, 2))
+    unit.follow(newer)
+    restarted = Unit(unit.store)
+    restarted.keeper.open_stored(unit.store.signed_head())
+    said = restarted.keeper.on_head(newer.head)
+    assert said is not None
+    assert (said.revision, said.manifest_hash, said.problem) == (6, newer.body.manifest_hash, None)
 
 
 def test_a_gallery_for_other_models_is_reported_and_not_used() -> None:
