@@ -1,5 +1,6 @@
 """The composition root: settings become databases, keys, links and loops that know nothing of settings."""
 
+import gc
 import logging
 import secrets
 import threading
@@ -14,29 +15,43 @@ from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore
 from hub.adapters.key_files import HubKeys, read_password
 from hub.adapters.mqtt_link import MqttLink
 from hub.adapters.mqtt_reasons import BrokerAddress
+from hub.adapters.pack_shelf import FolderShelf
 from hub.adapters.register_deriving import MySqlRegisterStore
+from hub.adapters.worker_process import Pipes, hear_greeted, stop_with_parent, tell_greeted
 from hub.core.attendance import Rules, SchoolDays
 from hub.core.calibration import Calibration, head_points
 from hub.core.errors import BrokerRefused, Fault, StoreUnavailable
+from hub.core.ingest import limits
+from hub.core.roles import Role, subscriptions
 from hub.loops.calibrate import CalibrationLoop
 from hub.loops.derive import DeriveLoop
-from hub.loops.ingest import IngestLoop
+from hub.loops.ingest import Greeted, IngestLoop, Wanting
+from hub.loops.ingest_state import IngestState
 from hub.loops.publisher import PublisherLoop, Requests
-from hub.loops.supervisor import Supervisor
+from hub.loops.supervisor import Loop, Supervisor
+from hub.loops.workers import Workers
 from hub.office import calibration
 from hub.office.context import Office
 from hub.settings import BrokerSettings, DatabaseSettings, HubSettings
-from protocol.topics import UP_CHANNELS, hub_filter
+from protocol.content import Want
 from recognition.adapters.pack_files import Pack, read_pack
 
 LOG = logging.getLogger("rollcall.hub")
 SERVICE_ACTOR = "rollcall-hub serve"
+_PRESSED = 0.05
+"""How full the inbox is when more comes in than is committed."""
+
+_OTHER_CONNECTIONS = 5
+"""To the database: for the desk, the publisher, the derivation, a calibration and one to spare."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
 
-def open_database(settings: DatabaseSettings) -> Database:
-    """Return the database; nothing is connected yet. Raises KeyUnusable when the password file cannot be read."""
+def open_database(settings: DatabaseSettings, *, at_least: int = 1) -> Database:
+    """Return the database, with at least so many connections; none is made yet.
+
+    Raises KeyUnusable when the password file cannot be read.
+    """
     return Database(
         DatabaseAddress(
             host=settings.host,
@@ -47,7 +62,7 @@ def open_database(settings: DatabaseSettings) -> Database:
             connect_timeout_s=settings.connect_timeout_s,
             read_timeout_s=settings.read_timeout_s,
             write_timeout_s=settings.write_timeout_s,
-            pool_size=settings.pool_size,
+            pool_size=max(settings.pool_size, at_least),
         )
     )
 
@@ -68,7 +83,7 @@ def open_office(settings: HubSettings, actor: str) -> Office:
     )
 
 
-def open_link(settings: HubSettings, clock: SystemClock) -> MqttLink:
+def open_link(settings: HubSettings, clock: SystemClock, role: Role) -> MqttLink:
     """Return the connection to the broker, not started yet. Raises KeyUnusable."""
     broker: BrokerSettings = settings.broker
     address = BrokerAddress(
@@ -80,7 +95,15 @@ def open_link(settings: HubSettings, clock: SystemClock) -> MqttLink:
         password=read_password(broker.password_file),
         keepalive_s=broker.keepalive_s,
     )
-    return MqttLink(address, [hub_filter(settings.site, channel) for channel in UP_CHANNELS], clock)
+    return MqttLink(address, subscriptions(settings.site, role), clock, lanes=settings.serve.lanes)
+
+
+def run_workers(command: Sequence[str], count: int, stopping: threading.Event) -> None:
+    """Keep `count` processes of this command serving until `stopping` is set. Raises Fault when one is refused."""
+    pipes = Pipes()
+    LOG.info("serving with workers=%d", count)
+    Workers(count, lambda number: pipes.start(command, number), SystemClock(), stopping.wait).run()
+    LOG.info("stopped all workers")
 
 
 def points_of(pack: Pack, fpir: float) -> Callable[[Calibration | None, Sequence[int]], Mapping[str, Any]]:
@@ -92,18 +115,52 @@ def points_of(pack: Pack, fpir: float) -> Callable[[Calibration | None, Sequence
     return points
 
 
-class Service:
-    """`rollcall-hub serve`: everything that runs, ready to be run once by the main thread."""
+def _nobody(_unit_id: str) -> None:
+    """Told that a unit said hello: there is nobody to tell it."""
 
-    def __init__(self, settings: HubSettings, stopping: threading.Event) -> None:
-        """Read keys, pack and passwords; nothing is connected. Raises KeyUnusable, PackError."""
+
+def _nothing(_unit_id: str, _want: Want) -> None:
+    """Told what a unit wants: the first worker hears it too, and answers."""
+
+
+def _collect_garbage_seldom() -> None:
+    """Leave what is there for good out of every search for garbage, and search less often.
+
+    Thousands of events are in hand at a time and none of them is in a circle; looking through them again and again
+    took a tenth of the time they took.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+class Service:
+    """`rollcall-hub serve`: everything that runs in one process, ready to be run once by the main thread."""
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        stopping: threading.Event,
+        role: Role | None = None,
+        *,
+        lifeline: int | None = None,
+        greeted: int | None = None,
+    ) -> None:
+        """Read keys, pack and passwords; nothing is connected. Raises KeyUnusable, PackError.
+
+        A worker has pipes to its parent and to the first worker (`hub.adapters.worker_process`).
+        """
         self._stopping = stopping
+        self._role = role or Role()
+        self._greeted = greeted
+        if lifeline is not None:
+            stop_with_parent(lifeline, stopping)
         self._clock = SystemClock()
         self._settings = settings
         self._keys = open_keys(settings)
         self._pack = read_pack(settings.recognition.pack_dir)
-        self._database = open_database(settings.database)
-        self._link = open_link(settings, self._clock)
+        self._shelf = FolderShelf(self._pack)
+        self._database = open_database(settings.database, at_least=settings.serve.lanes + _OTHER_CONNECTIONS)
+        self._link = open_link(settings, self._clock, self._role)
         self._making = GalleryMaking(
             site=settings.site,
             pack_id=self._pack.pack_id,
@@ -111,6 +168,7 @@ class Service:
             signing_key=self._keys.signing_key(),
             points=points_of(self._pack, settings.recognition.fpir),
             wrong_room_scope=settings.recognition.wrong_room_scope,
+            pack_list=self._shelf.listed,
         )
         self._galleries = MySqlGalleryStore(self._database, self._clock, self._making)
 
@@ -122,8 +180,16 @@ class Service:
         """
         try:
             if self._wait_for_database():
+                _collect_garbage_seldom()
                 self._link.start()
-                LOG.info("serving site=%s pack=%s", self._settings.site, self._pack.pack_id)
+                role = self._role
+                LOG.info(
+                    "serving site=%s pack=%s worker=%d of=%d",
+                    self._settings.site,
+                    self._pack.pack_id,
+                    role.number,
+                    role.of,
+                )
                 Supervisor(self._loops(), self._wrong, self._stopping).run()
         finally:
             self._link.stop()
@@ -164,13 +230,41 @@ class Service:
         outcome = calibration.calibrate(office, self._pack, only_if_due=True)
         return None if outcome is None else outcome.calibration
 
-    def _loops(self) -> list[IngestLoop | PublisherLoop | DeriveLoop | CalibrationLoop]:
-        settings, clock, requests = self._settings, self._clock, Requests()
-        rules = settings.attendance
-        days = SchoolDays(settings.zone, rules.day_from, rules.day_until)
+    def _loops(self) -> list[Loop]:
+        requests = Requests()
+        if not self._role.first:
+            return self._ingest(on_greeted=_nobody if self._greeted is None else tell_greeted(self._greeted))
+        if self._greeted is not None:
+            hear_greeted(self._greeted, requests.greeted)
+        return [*self._ingest(on_want=requests.want, on_greeted=requests.greeted), *self._once(requests)]
+
+    def _ingest(self, *, on_greeted: Greeted, on_want: Wanting = _nothing) -> list[Loop]:
+        """Return the loops that take what units say: one for each lane of events, one for everything else."""
+        state = IngestState(self._clock, lambda: self._database.repeated)
+        inboxes = self._link.inboxes
+        named = {"desk": inboxes.desk} | {f"lane {place}": lane for place, lane in enumerate(inboxes.lanes, start=1)}
+        return [
+            IngestLoop(
+                site=self._settings.site,
+                inbox=inbox,
+                link=self._link,
+                store=MySqlEventStore(self._database, self._settings.zone),
+                clock=self._clock,
+                on_want=on_want,
+                on_greeted=on_greeted,
+                state=state,
+                limits=lambda: limits(state.units_heard(), inboxes.pressure),
+                name=name,
+            )
+            for name, inbox in named.items()
+        ]
+
+    def _once(self, requests: Requests) -> list[Loop]:
+        """Return the loops that only one process runs."""
+        rules = self._settings.attendance
         register = MySqlRegisterStore(
             self._database,
-            days,
+            SchoolDays(self._settings.zone, rules.day_from, rules.day_until),
             Rules(
                 early=timedelta(minutes=rules.early_min),
                 late_after=timedelta(minutes=rules.late_after_min),
@@ -178,22 +272,19 @@ class Service:
             ),
         )
         return [
-            IngestLoop(
-                site=settings.site,
-                inbox=self._link,
-                link=self._link,
-                store=MySqlEventStore(self._database, settings.zone),
-                clock=clock,
-                on_want=requests.want,
-                on_greeted=requests.greeted,
-            ),
             PublisherLoop(
-                site=settings.site,
+                site=self._settings.site,
                 link=self._link,
                 store=self._galleries,
-                clock=clock,
+                clock=self._clock,
                 requests=requests,
+                shelf=self._shelf,
             ),
-            DeriveLoop(store=register, clock=clock, pause=self._stopping.wait),
+            DeriveLoop(
+                store=register,
+                clock=self._clock,
+                pause=self._stopping.wait,
+                pressed=lambda: self._link.inboxes.pressure > _PRESSED,
+            ),
             CalibrationLoop(check=self._calibrate, pause=self._stopping.wait),
         ]

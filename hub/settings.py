@@ -82,6 +82,14 @@ class RecognitionSettings(_Group):
     wrong_room_scope: Literal["none", "section", "school"] = "none"
 
 
+class ServeSettings(_Group):
+    """How `serve` divides the work."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    lanes: Annotated[int, Field(ge=1, le=16)] = 3
+    share: bool = False
+
+
 class AttendanceSettings(_Group):
     """The school's rules for the register."""
 
@@ -118,6 +126,7 @@ class HubSettings(BaseSettings):
     keys: KeySettings = KeySettings()
     recognition: RecognitionSettings
     attendance: AttendanceSettings = AttendanceSettings()
+    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -1,13 +1,13 @@
 """What of the register must be derived again: written in the transaction that changes its inputs."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, or_, select, text
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy import Connection, literal_column, select
 
+from hub.adapters.event_rows import run_text, time_text, uuid_text
 from hub.adapters.membership import belonged
 from hub.adapters.schema import dirty_students, lessons, student_sections, units
 
@@ -19,16 +19,40 @@ def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterabl
     identifier of no student derives nothing. Rows are written in one order everywhere, so that two writers wait for
     each other instead of deadlocking.
     """
-    pairs = sorted({(student_id, day) for day in set(days) for student_id in set(student_ids)})
+    mark_pairs(connection, {(student_id, day) for day in set(days) for student_id in set(student_ids)})
+
+
+def mark_pairs(connection: Connection, pairs: Collection[tuple[str, date]]) -> None:
+    """Mark students, each on a local day of theirs, in one statement."""
     if not pairs:
         return
-    statement = insert(dirty_students).values(mark=1)
-    connection.execute(
-        # Text, not a bound value: the connector sends many rows as one statement and binds nothing after VALUES.
-        # With the table: in the form for MySQL 8 a bare column could be that of the new row as well.
-        statement.on_duplicate_key_update(mark=text("dirty_students.mark + 1")),
-        [{"student_id": student_id, "day": day} for student_id, day in pairs],
+    # Written out: bound one by one the values of a thousand marks would cost more than the events they are for. With
+    # the table: in the form for MySQL 8 a bare column could be that of the new row as well.
+    rows = ",".join(f"({uuid_text(student_id)},'{day.isoformat()}',1)" for student_id, day in sorted(pairs))
+    run_text(
+        connection,
+        f"insert into {dirty_students.name} (student_id, day, mark) values {rows}"  # noqa: S608 (literals made by us)
+        f" on duplicate key update mark = {dirty_students.name}.mark + 1",
     )
+
+
+class LocalDays:
+    """Tells on which local day something was; quick for one moment after another of the same day. One thread."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._day: date | None = None
+        self._first = self._end = datetime.max.replace(tzinfo=UTC)
+
+    def of(self, at: datetime) -> date:
+        """Return the local day of an aware moment."""
+        if self._day is not None and self._first <= at < self._end:
+            return self._day
+        self._day = day = at.astimezone(self._zone).date()
+        self._first, self._end = (
+            datetime.combine(one, time.min, self._zone).astimezone(UTC) for one in (day, day + timedelta(days=1))
+        )
+        return day
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +70,45 @@ def mark_covered(connection: Connection, watched: Iterable[Watched], zone: ZoneI
 
     A lesson that still runs is left alone: its students are marked when it ends.
     """
+    mark_pairs(connection, covered(connection, watched, zone))
+
+
+def covered(connection: Connection, watched: Iterable[Watched], zone: ZoneInfo) -> set[tuple[str, date]]:
+    """Return the students and days that `mark_covered` marks."""
     conditions = [
-        and_(
-            units.c.id == one.unit_id,
-            lessons.c.starts_at < one.until,
-            lessons.c.ends_at > one.since,
-            lessons.c.ends_at <= one.now,
-        )
-        for one in watched
+        f"(units.id = {uuid_text(one.unit_id)} and lessons.starts_at < {time_text(one.until)}"
+        f" and lessons.ends_at > {time_text(one.since)} and lessons.ends_at <= {time_text(one.now)})"
+        for one in _together(watched)
     ]
     if not conditions:
-        return
+        return set()
     found = connection.execute(
         select(student_sections.c.student_id, lessons.c.starts_at)
         .distinct()
         .select_from(units)
         .join(lessons, lessons.c.room_id == units.c.room_id)
         .join(student_sections, belonged())
-        .where(or_(*conditions))
+        .where(literal_column(f"({' or '.join(conditions)})"))
     )
-    mark_lessons(connection, ((row.student_id, row.starts_at) for row in found), zone)
+    return _pairs(((row.student_id, row.starts_at) for row in found), zone)
+
+
+def _together(watched: Iterable[Watched]) -> list[Watched]:
+    """Return the same with what a unit watched without a break as one."""
+    joined: list[Watched] = []
+    for one in sorted(watched, key=lambda one: (one.unit_id, one.now, one.since)):
+        last = joined[-1] if joined else None
+        if last and (last.unit_id, last.now) == (one.unit_id, one.now) and one.since <= last.until:
+            joined[-1] = replace(last, until=max(last.until, one.until))
+        else:
+            joined.append(one)
+    return joined
 
 
 def mark_lessons(connection: Connection, lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> None:
     """Mark pairs of a student and the start of one of their lessons."""
-    by_day: dict[date, set[str]] = {}
-    for student_id, starts_at in lessons_of:
-        by_day.setdefault(starts_at.astimezone(zone).date(), set()).add(student_id)
-    for day in sorted(by_day):
-        mark_dirty(connection, by_day[day], [day])
+    mark_pairs(connection, _pairs(lessons_of, zone))
+
+
+def _pairs(lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> set[tuple[str, date]]:
+    return {(student_id, starts_at.astimezone(zone).date()) for student_id, starts_at in lessons_of}

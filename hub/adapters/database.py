@@ -1,6 +1,7 @@
 """One door to MySQL or MariaDB: connections with fixed session settings, whole transactions, errors by what to do."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,9 @@ class Database:
     def __init__(self, address: DatabaseAddress, *, pause: Callable[[float], None] = time.sleep) -> None:
         self.address = address
         self._pause = pause
+        self._counting = threading.Lock()
+        self.repeated = 0
+        """Transactions that were lost against another one or with their connection, and were run again."""
         self._engine = create_engine(
             URL.create(
                 "mysql+mysqlconnector", address.user, address.password, address.host, address.port, address.name
@@ -109,6 +113,8 @@ class Database:
             except TransactionLost:
                 if attempt == attempts:
                     raise
+                with self._counting:
+                    self.repeated += 1
                 # Jitter: two processes that collided must not collide again in step.
                 self._pause(_FIRST_PAUSE_S * 2**attempt * (0.5 + secrets.randbelow(1000) / 1000))
         raise AssertionError("attempts must be at least 1")

@@ -1,42 +1,34 @@
 """Events in MySQL: several batches in one transaction, each event once, receipts only for what is committed."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, func, or_, select, tuple_, update
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy import Connection, select
 
-from hub.adapters import anchor_store, quarantine_store, unit_store
-from hub.adapters.attendance_store import Watched, mark_covered, mark_dirty
+from hub.adapters import anchor_store, audit_store, quarantine_store, stream_marks, unit_store
+from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_covered, mark_pairs
 from hub.adapters.database import Database
-from hub.adapters.event_rows import insert_events
-from hub.adapters.schema import epochs, events
+from hub.adapters.event_rows import insert_events, uuid_text, word_text
+from hub.adapters.schema import events
+from hub.adapters.stream_marks import Mark, Stream
+from hub.core.dating import watched_since
 from hub.core.errors import BadInput, Conflict
-from hub.core.ingest import (
-    CONFLICT,
-    Batch,
-    Known,
-    OnRecord,
-    Refused,
-    Unusable,
-    Verdict,
-    advance,
-    judge,
-)
+from hub.core.ingest import Batch, Known, OnRecord, Refused, Unusable, Verdict, judge
 from hub.core.ports import Greeting, Taken
 from protocol.content import Applied
-from protocol.delivery import Hello
+from protocol.delivery import Audit, AuditAnswer, Hello, ranges
 from protocol.events import Coverage
 from protocol.status import Status
 
-Stream = tuple[str, str]
 Result = TypeVar("Result")
 _CHUNK = 1000
 _ATTEMPTS = 3
+_ON_RECORD = f"select event_id, unit_id, epoch, seq, payload_sha256 from {events.name} where "  # noqa: S608 (constant)
 
 
 class MySqlEventStore:
@@ -45,6 +37,7 @@ class MySqlEventStore:
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         self._database = database
         self._zone = zone
+        self._days = LocalDays(zone)
 
     def take(self, batches: Sequence[Batch]) -> list[Taken]:
         """Commit the new events of several batches at once; return, in their order, what happened to each.
@@ -78,54 +71,59 @@ class MySqlEventStore:
     def _take(self, connection: Connection, batches: Sequence[Batch], *, reading: bool) -> list[Taken]:
         units = unit_store.serving(connection, {batch.unit_id for batch in batches})
         served = [batch for batch in batches if batch.unit_id in units]
-        marks = _lock_streams(connection, served)
+        marks = stream_marks.lock(connection, {(one.unit_id, one.epoch): one.received_at for one in served})
         known = Known(_on_record(connection, served) if reading else ())
         verdicts = [judge(batch, known) for batch in served]
         # A key that is taken fails the statement: then everything is judged again by reading.
-        insert_events(connection, [(row, v.batch.received_at) for v in verdicts for row in v.new])
-        quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
+        insert_events(connection, ((row, v.batch.received_at) for v in verdicts for row in v.new))
+        self._settle_quarantine(connection, verdicts)
         self._mark_dirty(connection, verdicts)
         anchor_store.rewrite(connection, verdicts, self._zone)
         highs = self._advance_streams(connection, marks, verdicts)
         done = {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
         return [done.get(id(batch), Taken(batch, None)) for batch in batches]
 
+    def _settle_quarantine(self, connection: Connection, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            if verdict.duplicate:
+                seqs = verdict.duplicate
+                quarantine_store.confirmed_by_unit(connection, verdict.batch.unit_id, verdict.batch.epoch, seqs)
+        waiting = quarantine_store.waiting(connection, {verdict.batch.unit_id for verdict in verdicts})
+        for verdict in verdicts:
+            if verdict.batch.unit_id in waiting:
+                on_record = {row.event.seq for row in verdict.new} | set(verdict.duplicate)
+                quarantine_store.resolve(connection, verdict.batch.unit_id, verdict.batch.epoch, on_record)
+        quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
+
     def _mark_dirty(self, connection: Connection, verdicts: Sequence[Verdict]) -> None:
-        days: dict[date, set[str]] = defaultdict(set)
+        pairs: set[tuple[str, date]] = set()
         watched = []
         for verdict in verdicts:
             now = verdict.batch.received_at
             for row in verdict.new:
-                if row.student_id is not None:
-                    days[row.event.at.astimezone(self._zone).date()].add(row.student_id)
-                elif isinstance(row.event, Coverage):
-                    watched.append(Watched(row.unit_id, row.event.since, row.event.at, now))
-        for day in sorted(days):
-            mark_dirty(connection, days[day], [day])
-        mark_covered(connection, watched, self._zone)
+                student_id = row.student_id
+                if student_id is not None:
+                    pairs.add((student_id, self._days.of(row.event.at)))
+                elif row.event.kind == "coverage":
+                    event = row.event
+                    since = watched_since(event.since, event.at, event.watched_s, event.at)
+                    watched.append(Watched(row.unit_id, since, event.at, now))
+        # All marks at once and in one order: two transactions that mark the same students wait and do not deadlock.
+        mark_pairs(connection, pairs | covered(connection, watched, self._zone))
 
     def _advance_streams(
-        self, connection: Connection, marks: dict[Stream, int], verdicts: Sequence[Verdict]
+        self, connection: Connection, marks: Mapping[Stream, Mark], verdicts: Sequence[Verdict]
     ) -> dict[Stream, int]:
         settled: dict[Stream, set[int]] = defaultdict(set)
         for verdict in verdicts:
             settled[verdict.batch.unit_id, verdict.batch.epoch] |= verdict.settled
-        highs = {stream: advance(before, settled[stream]) for stream, before in marks.items()}
-        moved = _over_closed_gaps(connection, highs)
-        for stream, after in moved.items():
+        moved = stream_marks.move(connection, marks, settled)
+        for stream, before in moved.passed.items():
             # What was watched in there counts only now: nothing that says otherwise is missing any more.
-            received_at = max(v.batch.received_at for v in verdicts if v.batch.unit_id == stream[0])
-            watched = _coverage_between(connection, stream, (highs[stream], after), received_at)
+            span = (before, moved.high_water[stream])
+            watched = _coverage_between(connection, stream, span, marks[stream].heard_at)
             mark_covered(connection, watched, self._zone)
-        highs |= moved
-        for stream, before in sorted(marks.items()):
-            if highs[stream] != before:
-                connection.execute(
-                    update(epochs)
-                    .where(epochs.c.unit_id == stream[0], epochs.c.epoch == stream[1])
-                    .values(high_water=highs[stream])
-                )
-        return highs
+        return moved.high_water
 
     def _without_unstorable(self, batch: Batch) -> Batch:
         rows, refused = [], list(batch.refused)
@@ -152,6 +150,10 @@ class MySqlEventStore:
         """Note what a unit has applied and erased; False for a unit that is unknown or revoked."""
         return self._database.run(lambda connection: unit_store.confirm_gallery(connection, unit_id, applied, at))
 
+    def audit(self, unit_id: str, audit: Audit) -> AuditAnswer | None:
+        """Return in which ranges the record differs from the unit's; None for a unit that is unknown or revoked."""
+        return self._database.run(lambda connection: _audit(connection, unit_id, audit))
+
     def quarantine(self, unusable: Sequence[Unusable]) -> int:
         """Keep messages that cannot be used, up to a bound; return how many were kept."""
         if not unusable:
@@ -159,97 +161,42 @@ class MySqlEventStore:
         return self._database.run(lambda connection: quarantine_store.keep_unusable(connection, unusable))
 
 
-def _lock_streams(connection: Connection, batches: Iterable[Batch]) -> dict[Stream, int]:
-    """Lock the streams of these batches and return their high-water marks: one process at a time writes a stream."""
-    heard: dict[Stream, datetime] = {}
-    for batch in batches:
-        heard[batch.unit_id, batch.epoch] = batch.received_at
-    if not heard:
-        return {}
-    statement = insert(epochs).values(high_water=0)
-    connection.execute(
-        statement.on_duplicate_key_update(last_heard_at=statement.inserted.last_heard_at),
-        # In one order everywhere, so that two processes wait for each other instead of deadlocking.
-        [
-            {"unit_id": unit_id, "epoch": epoch, "first_heard_at": at, "last_heard_at": at}
-            for (unit_id, epoch), at in sorted(heard.items())
-        ],
-    )
-    found = connection.execute(
-        select(epochs.c.unit_id, epochs.c.epoch, epochs.c.high_water).where(
-            tuple_(epochs.c.unit_id, epochs.c.epoch).in_(list(heard))
-        )
-    )
-    return {(row.unit_id, row.epoch): row.high_water for row in found}
+def _audit(connection: Connection, unit_id: str, audit: Audit) -> AuditAnswer | None:
+    if not unit_store.serving(connection, [unit_id]):
+        return None
+    differing = audit_store.differing(connection, unit_id, audit)
+    return AuditAnswer(epoch=audit.epoch, audit_id=audit.audit_id, differing=differing)
 
 
 def _on_record(connection: Connection, batches: Sequence[Batch]) -> list[OnRecord]:
     """Return what the store has under any id or place of these batches' events."""
-    columns = select(events.c.event_id, events.c.unit_id, events.c.epoch, events.c.seq, events.c.payload_sha256)
     ids = sorted({row.event.event_id for batch in batches for row in batch.rows})
-    queries = [columns.where(events.c.event_id.in_(ids[at : at + _CHUNK])) for at in range(0, len(ids), _CHUNK)]
+    wanted = [
+        f"event_id in ({','.join(uuid_text(one) for one in ids[at : at + _CHUNK])})"
+        for at in range(0, len(ids), _CHUNK)
+    ]
     seqs: dict[Stream, set[int]] = defaultdict(set)
     for batch in batches:
         seqs[batch.unit_id, batch.epoch].update(row.event.seq for row in batch.rows)
-    queries += [
-        columns.where(events.c.unit_id == unit_id, events.c.epoch == epoch, events.c.seq.in_(sorted(wanted)))
-        for (unit_id, epoch), wanted in seqs.items()
-        if wanted
+    wanted += [
+        f"unit_id={uuid_text(unit_id)} and epoch={word_text(epoch)} and seq between {one.first:d} and {one.last:d}"
+        for (unit_id, epoch), theirs in seqs.items()
+        for one in ranges(tuple(theirs))
     ]
     return [
-        OnRecord(row.event_id, (row.unit_id, row.epoch, row.seq), row.payload_sha256.hex())
-        for query in queries
-        for row in connection.execute(query)
+        OnRecord(_uuid(row[0]), (_uuid(row[1]), str(row[2]), row[3]), bytes(row[4]).hex())
+        for where in wanted
+        for row in connection.exec_driver_sql(_ON_RECORD + where)
     ]
 
 
-def _over_closed_gaps(connection: Connection, highs: dict[Stream, int]) -> dict[Stream, int]:
-    """Return the marks that move on over what earlier transactions settled above a gap that is closed now."""
-    moved = {}
-    waiting = _next_settled(connection, highs)
-    for stream, high_water in highs.items():
-        if waiting.get(stream) == high_water + 1:
-            moved[stream] = _beyond(connection, stream, high_water)
-    return moved
-
-
-def _next_settled(connection: Connection, highs: dict[Stream, int]) -> dict[Stream, int]:
-    """Return, for each stream, the lowest seq on record above its mark: one question for all of them."""
-    found: dict[Stream, int] = {}
-    for table in (events, quarantine_store.TABLE):
-        above = [
-            and_(table.c.unit_id == unit_id, table.c.epoch == epoch, table.c.seq > high_water)
-            for (unit_id, epoch), high_water in sorted(highs.items())
-        ]
-        if above:
-            query = select(table.c.unit_id, table.c.epoch, func.min(table.c.seq).label("seq"))
-            for row in connection.execute(query.where(or_(*above)).group_by(table.c.unit_id, table.c.epoch)):
-                stream = (row.unit_id, row.epoch)
-                found[stream] = min(row.seq, found.get(stream, row.seq))
-    return found
-
-
-def _beyond(connection: Connection, stream: Stream, high_water: int) -> int:
-    while True:
-        waiting: set[int] = set()
-        for table in (events, quarantine_store.TABLE):
-            waiting.update(
-                connection.execute(
-                    select(table.c.seq)
-                    .where(table.c.unit_id == stream[0], table.c.epoch == stream[1], table.c.seq > high_water)
-                    .order_by(table.c.seq)
-                    .limit(_CHUNK)
-                ).scalars()
-            )
-        after = advance(high_water, waiting)
-        if after == high_water:
-            return high_water
-        high_water = after
+def _uuid(value: bytes) -> str:
+    return str(UUID(bytes=bytes(value)))
 
 
 def _coverage_between(connection: Connection, stream: Stream, span: tuple[int, int], now: datetime) -> list[Watched]:
     rows = connection.execute(
-        select(events.c.body, events.c.at_claimed, events.c.at_corrected).where(
+        select(events.c.body, events.c.at_corrected).where(
             events.c.unit_id == stream[0],
             events.c.epoch == stream[1],
             events.c.seq > span[0],
@@ -257,18 +204,20 @@ def _coverage_between(connection: Connection, stream: Stream, span: tuple[int, i
             events.c.kind == "coverage",
         )
     )
-    return [
-        Watched(
-            stream[0],
-            Coverage.model_validate_json(row.body).since + (row.at_corrected - row.at_claimed),
-            row.at_corrected,
-            now,
-        )
-        for row in rows
-    ]
+    watched = []
+    for row in rows:
+        body = Coverage.model_validate_json(row.body)
+        since = watched_since(body.since, body.at, body.watched_s, row.at_corrected)
+        watched.append(Watched(stream[0], since, row.at_corrected, now))
+    return watched
 
 
-def _taken(verdict: Verdict, highs: dict[Stream, int]) -> Taken:
-    conflicts = sum(1 for event in verdict.refused if event.code == CONFLICT)
-    receipt = verdict.receipt(highs[verdict.batch.unit_id, verdict.batch.epoch])
-    return Taken(verdict.batch, receipt, conflicts=conflicts, refused=len(verdict.refused))
+def _taken(verdict: Verdict, highs: Mapping[Stream, int]) -> Taken:
+    return Taken(
+        verdict.batch,
+        verdict.receipt(highs[verdict.batch.unit_id, verdict.batch.epoch]),
+        conflicts=verdict.conflicts,
+        refused=len(verdict.refused) - verdict.moved,
+        misplaced=len(verdict.misplaced),
+        moved=verdict.moved,
+    )

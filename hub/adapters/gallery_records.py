@@ -36,6 +36,7 @@ def keep_new(connection: Connection, unit_id: str, snapshot: Snapshot, now: date
         .where(galleries.c.unit_id == unit_id, galleries.c.prepared_revision < gallery.revision)
         .values(
             prepared_revision=gallery.revision,
+            prepared_at=now,
             head=gallery.head,
             manifest=gallery.manifest,
             manifest_hash=gallery.manifest_hash,

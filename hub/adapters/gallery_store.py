@@ -61,6 +61,8 @@ class GalleryMaking:
     points: Callable[[Calibration | None, Sequence[int]], Mapping[str, Any]]
     """Operating points by the newest calibration of the pack, for the sizes that `hub.core.galleries.sizes` gives."""
     wrong_room_scope: WrongRoomScope = "none"
+    pack_list: bytes | None = None
+    """The list of the pack's files, by which units that have another pack fetch them; None: they are not offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,8 @@ class MySqlGalleryStore:
             members=tuple(members),
             look_alikes=gallery_facts.look_alikes(connection),
             lessons=tuple(gallery_facts.timetable(connection, row.room_id, now)),
+            generation=row.generation,
+            pack_list=making.pack_list,
         )
         points = making.points(calibration_store.newest(connection, making.pack_id), sizes(members))
         snapshot = Snapshot(

@@ -11,7 +11,6 @@ What paho would do wrong by itself, and what is done instead:
 """
 
 import logging
-import queue
 import secrets
 import selectors
 import socket
@@ -26,6 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from hub.adapters.inbox import Lanes
 from hub.adapters.mqtt_reasons import BrokerAddress, broken, refusal, unreachable
 from hub.core.ingest import Arrival
 from hub.core.ports import Clock
@@ -44,18 +44,19 @@ _INBOX = 5000
 
 
 class MqttLink:
-    """Keeps the contracts of `hub.core.ports.Link` and `Inbox`.
+    """Keeps the contract of `hub.core.ports.Link`, and with `take` that of `Inbox` for all that is not in `lanes`.
 
-    `start` and `stop` belong to one thread; `publish` may be called by any; `take` by one.
+    `start` and `stop` belong to one thread; `publish` may be called by any; of each inbox one takes.
     """
 
     def __init__(
-        self, address: BrokerAddress, filters: Sequence[str], clock: Clock, *, inbox_size: int = _INBOX
+        self, address: BrokerAddress, filters: Sequence[str], clock: Clock, *, inbox_size: int = _INBOX, lanes: int = 0
     ) -> None:
+        """Nothing is connected yet. With `lanes`, events are divided among so many inboxes, by unit."""
         self._address = address
         self._filters = list(filters)
         self._clock = clock
-        self._inbox: queue.Queue[Arrival] = queue.Queue(inbox_size)
+        self.inboxes = Lanes(lanes, inbox_size)
         self._client = self._make_client()
         self._stopping = threading.Event()
         self._answered = threading.Event()
@@ -132,15 +133,8 @@ class MqttLink:
         return self._thread is not None and self._thread.is_alive()
 
     def take(self, most: int, timeout_s: float) -> list[Arrival]:
-        """Return up to `most` messages, waiting at most `timeout_s` for the first."""
-        taken: list[Arrival] = []
-        try:
-            taken.append(self._inbox.get(timeout=timeout_s))
-            while len(taken) < most:
-                taken.append(self._inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return taken
+        """Return up to `most` messages of the desk's inbox, waiting at most `timeout_s` for the first."""
+        return self.inboxes.desk.take(most, timeout_s)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand over a message with QoS 1; False when there is no connection or too much is under way.
@@ -284,9 +278,7 @@ class MqttLink:
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         arrival = Arrival(message.topic, bytes(message.payload), self._clock.now(), message.retain)
-        try:
-            self._inbox.put_nowait(arrival)
-        except queue.Full:
+        if not self.inboxes.put(arrival):
             self.dropped += 1
             if self.dropped == 1 or self.dropped % 1000 == 0:
                 LOG.warning("inbox full dropped=%d; units send again", self.dropped)

@@ -13,6 +13,7 @@ from hub.adapters import membership
 from hub.adapters.schema import epochs, events, gallery_members, lessons, student_sections, students, units
 from hub.core.attendance import Interval, Lesson, MarkMade, SchoolDays, StudentsDay, Watch
 from hub.core.belonging import Belonging
+from hub.core.dating import watched_since
 from hub.core.roster_lessons import LONGEST_LESSON
 from protocol.events import Coverage
 
@@ -116,9 +117,11 @@ def _events(
     return found
 
 
-def _undated(row: Row[Any]) -> bool:
-    """Tell whether nobody knows when this was: the clock was never set and no anchor of that boot has come."""
-    return bool(row.clock == "unsynced" and row.at_corrected == row.at_claimed)
+def _within(row: Row[Any]) -> tuple[datetime, datetime] | None:
+    """Return between which moments an event was of which nobody knows more; None when its time is known."""
+    if row.time_basis != "estimated":
+        return None
+    return row.at_earliest or row.at_corrected, row.at_latest or row.at_corrected
 
 
 def _intervals(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[Interval]:
@@ -129,9 +132,10 @@ def _intervals(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[Inter
             room_id=rooms[row.unit_id],
             start=row.at_corrected,
             end=max(row.at_corrected, ends.get(row.event_id, row.at_corrected)),
+            within=_within(row),
         )
         for row in rows
-        if row.kind == "seen" and row.unit_id in rooms and not _undated(row)
+        if row.kind == "seen" and row.unit_id in rooms
     ]
 
 
@@ -141,20 +145,18 @@ def _marks(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[MarkMade]
         if row.kind != "mark" or row.unit_id not in rooms:
             continue
         body = json.loads(row.body)
-        lesson_id = body.get("lesson_id")
-        # A person who names the lesson needs no clock.
-        if lesson_id is not None or not _undated(row):
-            found.append(
-                MarkMade(
-                    row.unit_id,
-                    rooms[row.unit_id],
-                    row.at_corrected,
-                    body["status"],
-                    lesson_id,
-                    body.get("note", ""),
-                    (row.epoch, row.seq),
-                )
+        found.append(
+            MarkMade(
+                row.unit_id,
+                rooms[row.unit_id],
+                row.at_corrected,
+                body["status"],
+                body.get("lesson_id"),
+                body.get("note", ""),
+                (row.epoch, row.seq),
+                within=_within(row),
             )
+        )
     return found
 
 
@@ -197,14 +199,13 @@ def _coverage(
 def _one_coverage(row: Row[Any], high_water: int) -> _Coverage:
     # As it was understood when it came in: a time may be written in many ways.
     body = Coverage.model_validate_json(row.body)
-    shift = row.at_corrected - row.at_claimed
     return _Coverage(
         unit_id=row.unit_id,
-        since=body.since + shift,
+        since=watched_since(body.since, body.at, body.watched_s, row.at_corrected),
         until=row.at_corrected,
         watched_s=body.watched_s,
         gallery_revision=body.gallery_revision,
-        trusted=not _undated(row) and row.seq <= high_water,
+        trusted=row.time_basis != "estimated" and row.seq <= high_water,
     )
 
 

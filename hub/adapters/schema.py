@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.mysql import BINARY, MEDIUMBLOB, VARBINARY
 
@@ -146,9 +147,15 @@ epochs = Table(
     Column("epoch", _word(16), primary_key=True),
     # Every seq up to here is committed or was rejected.
     Column("high_water", BigInteger, nullable=False, default=0),
+    # The highest one that is committed or was rejected; empty where nobody looked. Equal to the mark: nothing waits.
+    Column("highest_seq", BigInteger),
     Column("first_heard_at", UtcColumn, nullable=False),
     Column("last_heard_at", UtcColumn, nullable=False),
+    # Of the newest hello, and of the one before it from another boot: a boot that returns is a second card.
     Column("boot_id", _word(36)),
+    Column("previous_boot_id", _word(36)),
+    # When this stream last spoke although another one of the unit lives.
+    Column("cloned_at", UtcColumn),
     **_OPTIONS,
 )
 
@@ -164,8 +171,8 @@ unit_status = Table(
     **_OPTIONS,
 )
 
-# As received, never edited except for `at_corrected`. No foreign keys to students or lessons: an event about an
-# erased or unknown student is still an event.
+# As received, never edited except for when it was (`at_corrected` and what follows from it). No foreign keys to
+# students or lessons: an event about an erased or unknown student is still an event.
 events = Table(
     "events",
     METADATA,
@@ -184,10 +191,45 @@ events = Table(
     Column("boottime_ns", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("payload_sha256", BINARY(32), nullable=False),
+    # How `at_corrected` is known (`hub.core.dating`): as the unit said, by an anchor of its boot, or not really.
+    Column("time_basis", _word(10), nullable=False, server_default=text("'claimed'")),
+    # Between which moments it was; empty unless estimated.
+    Column("at_earliest", UtcColumn),
+    Column("at_latest", UtcColumn),
     UniqueConstraint("unit_id", "epoch", "seq"),
     Index("ix_events_student_time", "student_id", "at_corrected"),
     Index("ix_events_unit_time", "unit_id", "kind", "at_corrected"),
     Index("ix_events_boot", "unit_id", "boot_id", "kind"),
+    **_OPTIONS,
+)
+
+# What anchors said of a boot's clock: the range of moments, in microseconds since 1970, at which that boot began by
+# them. A batch whose own times fit into it needs no dating.
+boot_clocks = Table(
+    "boot_clocks",
+    METADATA,
+    Column("unit_id", UuidColumn, primary_key=True),
+    Column("boot_id", UuidColumn, primary_key=True),
+    # 0: no anchor, but an event whose clock was set; `first_ns` is the first such event then.
+    Column("anchors", Integer, nullable=False),
+    Column("first_ns", BigInteger, nullable=False),
+    Column("lowest_us", BigInteger, nullable=False),
+    Column("highest_us", BigInteger, nullable=False),
+    **_OPTIONS,
+)
+
+# Boots of which nobody knows when they were, by stream, with the nearest certain events before and after: an event
+# that arrives between those tells more.
+undated_boots = Table(
+    "undated_boots",
+    METADATA,
+    Column("unit_id", UuidColumn, primary_key=True),
+    Column("boot_id", UuidColumn, primary_key=True),
+    Column("epoch", _word(16), primary_key=True),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("before_seq", BigInteger),
+    Column("after_seq", BigInteger),
     **_OPTIONS,
 )
 
@@ -205,9 +247,16 @@ quarantine = Table(
     Column("body", MEDIUMBLOB, nullable=False),
     Column("body_sha256", BINARY(32), nullable=False),
     Column("received_at", UtcColumn, nullable=False),
+    # What a person wrote in its place; `body` stays what the unit sent.
+    Column("fixed_body", MEDIUMBLOB),
+    # A row is never deleted: `outcome` tells what became of it, empty while it waits.
+    Column("resolved_at", UtcColumn),
+    Column("resolved_by", String(100)),
+    Column("outcome", _word(20)),
     # The same poison sent ten times is one row.
     UniqueConstraint("unit_id", "epoch", "seq", "body_sha256"),
     Index("ix_quarantine_received", "received_at"),
+    Index("ix_quarantine_open", "unit_id", "resolved_at"),
     **_OPTIONS,
 )
 
@@ -270,7 +319,10 @@ galleries = Table(
     METADATA,
     Column("unit_id", UuidColumn, ForeignKey("units.id"), primary_key=True),
     Column("revision", BigInteger, nullable=False),
+    # Moves when a person says that the revisions are counted anew.
+    Column("generation", Integer, nullable=False, default=0, server_default=text("0")),
     Column("prepared_revision", BigInteger, nullable=False, default=0),
+    Column("prepared_at", UtcColumn),
     Column("head", MEDIUMBLOB),
     Column("manifest", MEDIUMBLOB),
     Column("manifest_hash", _word(64)),

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, and_, case, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.schema import epochs, erasures, galleries, unit_status, units
@@ -20,6 +20,7 @@ HUB_PROBLEM = "hub: "
 """How the problems begin that the hub has with a gallery; all others are the unit's."""
 
 _FURTHEST_REVISION = 2**40
+_FURTHEST_GENERATION = 2**20
 """No gallery ever gets there: whoever says so is not believed."""
 
 
@@ -36,20 +37,47 @@ def greet(connection: Connection, unit_id: str, hello: Hello, at: datetime) -> G
     """Note that a stream is alive and return what the unit should know; None for an unknown or revoked unit."""
     if not serving(connection, [unit_id]):
         return None
-    _overtake(connection, unit_id, hello.gallery_revision)
-    statement = insert(epochs).values(
-        unit_id=unit_id, epoch=hello.epoch, high_water=0, first_heard_at=at, last_heard_at=at, boot_id=hello.boot_id
-    )
-    connection.execute(
-        statement.on_duplicate_key_update(
-            last_heard_at=statement.inserted.last_heard_at, boot_id=statement.inserted.boot_id
-        )
-    )
+    _overtake(connection, unit_id, None, hello.gallery_revision)
+    returned = _hear(connection, unit_id, hello, at)
     rows = connection.execute(select(epochs).where(epochs.c.unit_id == unit_id)).all()
-    heard = {row.epoch: EpochHeard(row.epoch, row.boot_id, row.first_heard_at, row.last_heard_at) for row in rows}
+    # A stream that never said hello is an old one whose events a unit still had on its disk: nobody speaks with it.
+    heard = {
+        row.epoch: EpochHeard(row.epoch, row.boot_id, row.first_heard_at, row.last_heard_at)
+        for row in rows
+        if row.boot_id is not None
+    }
     mine = heard.pop(hello.epoch)
     high_water = next(row.high_water for row in rows if row.epoch == hello.epoch)
-    return Greeting(high_water=high_water, clone_suspected=clone_suspected(mine, heard.values(), at))
+    cloned = returned or clone_suspected(mine, heard.values(), at)
+    if cloned:
+        connection.execute(
+            update(epochs).where(epochs.c.unit_id == unit_id, epochs.c.epoch == hello.epoch).values(cloned_at=at)
+        )
+    return Greeting(high_water=high_water, clone_suspected=cloned)
+
+
+def _hear(connection: Connection, unit_id: str, hello: Hello, at: datetime) -> bool:
+    """Note a hello; tell whether its boot is one that another boot of the same stream has followed.
+
+    A boot that is over never speaks again: then two machines have copies of one file.
+    """
+    first = insert(epochs).values(
+        unit_id=unit_id,
+        epoch=hello.epoch,
+        high_water=0,
+        highest_seq=0,
+        first_heard_at=at,
+        last_heard_at=at,
+        boot_id=hello.boot_id,
+    )
+    connection.execute(first.on_duplicate_key_update(epoch=epochs.c.epoch))
+    mine = (epochs.c.unit_id == unit_id, epochs.c.epoch == hello.epoch)
+    row = connection.execute(select(epochs).where(*mine).with_for_update()).one()
+    changes = {"boot_id": hello.boot_id, "last_heard_at": max(at, row.last_heard_at)}
+    if row.boot_id not in {None, hello.boot_id}:
+        changes["previous_boot_id"] = row.boot_id
+    connection.execute(update(epochs).where(*mine).values(**changes))
+    return bool(row.boot_id != hello.boot_id and row.previous_boot_id == hello.boot_id)
 
 
 def keep_status(connection: Connection, unit_id: str, status: Status, at: datetime) -> bool:
@@ -93,7 +121,9 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
     """
     if not serving(connection, [unit_id]):
         return False
-    _overtake(connection, unit_id, applied.revision)
+    # Before ours is moved beyond what the unit has.
+    was_made = _was_made(connection, unit_id, applied)
+    _overtake(connection, unit_id, applied.generation, applied.revision)
     problem = f"{applied.problem}: {applied.detail}".rstrip(": ") if applied.problem else None
     connection.execute(
         update(galleries)
@@ -109,12 +139,8 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
             else problem,
         )
     )
-    # A revision that the hub never made proves nothing about what is gone.
-    made = connection.execute(
-        select(galleries.c.prepared_revision).where(galleries.c.unit_id == unit_id)
-    ).scalar_one_or_none()
     gone = []
-    if made is not None and applied.revision <= made:
+    if was_made:
         gone.append(erasures.c.revision <= applied.revision)
     if applied.erased:
         gone.append(and_(erasures.c.student_id.in_(list(applied.erased))))
@@ -127,15 +153,48 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
     return True
 
 
-def _overtake(connection: Connection, unit_id: str, reported: int) -> None:
-    """Go beyond the revision a unit has: after a restored database it would refuse every lower one for ever."""
-    ours = connection.execute(select(galleries.c.revision).where(galleries.c.unit_id == unit_id)).scalar_one_or_none()
-    if ours is None or reported <= ours:
+def _was_made(connection: Connection, unit_id: str, applied: Applied) -> bool:
+    """Tell whether a unit has a gallery that this hub made: any other proves nothing about what is gone."""
+    columns = (galleries.c.generation, galleries.c.prepared_revision, galleries.c.manifest_hash)
+    made = connection.execute(select(*columns).where(galleries.c.unit_id == unit_id)).one_or_none()
+    if made is None or applied.generation != made.generation:
+        return False
+    if applied.revision == made.prepared_revision:
+        # A database that was restored gives the same number a second time.
+        return bool(applied.manifest_hash == made.manifest_hash)
+    return applied.revision < int(made.prepared_revision)
+
+
+def _overtake(connection: Connection, unit_id: str, generation: int | None, revision: int) -> None:
+    """Go beyond the gallery a unit has: after a restored database it would refuse every lower one for ever.
+
+    `generation` is None where a unit says only the revision: what it has is then of the generation that ours is.
+    """
+    columns = select(galleries.c.generation, galleries.c.revision).where(galleries.c.unit_id == unit_id)
+    ours = connection.execute(columns).one_or_none()
+    if ours is None:
         return
-    LOG.error("a unit has a later gallery; was the database restored? unit=%s has=%d ours=%d", unit_id, reported, ours)
-    if reported <= _FURTHEST_REVISION:
+    theirs = (ours.generation if generation is None else generation, revision)
+    if theirs <= (ours.generation, ours.revision):
+        return
+    LOG.error(
+        "a unit has a later gallery; was the database restored? unit=%s has=%d.%d ours=%d.%d",
+        unit_id,
+        *theirs,
+        ours.generation,
+        ours.revision,
+    )
+    if theirs[0] <= _FURTHEST_GENERATION and revision <= _FURTHEST_REVISION:
         connection.execute(
             update(galleries)
-            .where(galleries.c.unit_id == unit_id, galleries.c.revision < reported)
-            .values(revision=reported + 1)
+            .where(
+                galleries.c.unit_id == unit_id,
+                # Still behind: another process may have heard the same.
+                or_(
+                    galleries.c.generation < theirs[0],
+                    and_(galleries.c.generation == theirs[0], galleries.c.revision < revision),
+                ),
+            )
+            # The revision counts on, whatever the generation: members and erasures are noted by it alone.
+            .values(generation=theirs[0], revision=func.greatest(galleries.c.revision, revision) + 1)
         )

@@ -15,6 +15,7 @@ from hub.cli import (
     gallery,
     lesson,
     pack,
+    quarantine,
     register,
     room,
     section,
@@ -41,11 +42,13 @@ for name, group in (
     ("lesson", lesson.app),
     ("unit", unit.app),
     ("gallery", gallery.app),
+    ("quarantine", quarantine.app),
     ("pack", pack.app),
     ("register", register.app),
 ):
     app.add_typer(group, name=name)
-app.command("serve")(service.serve)
+app.command("units", epilog=unit.FLEET_EPILOG)(unit.fleet)
+app.command("serve", epilog=service.EPILOG)(service.serve)
 app.command("calibrate", epilog=calibrate.EPILOG)(calibrate.calibrate)
 app.command("evaluate", help=evaluate.HELP, epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("selftest", help=selftest.HELP, epilog=selftest.EPILOG)(selftest.selftest)

@@ -87,6 +87,11 @@ def settings(ctx: typer.Context) -> HubSettings:
     return load_settings(settings_file(_choices(ctx).config, environment), environment)
 
 
+def chosen_file(ctx: typer.Context) -> Path | None:
+    """Return the settings file chosen on the command line, if one was."""
+    return _choices(ctx).config
+
+
 def office(ctx: typer.Context) -> Office:
     """Return the office this command works in; it is closed when the command ends. Raises BadInput."""
     actor = _choices(ctx).actor or operator_name(process_environment())

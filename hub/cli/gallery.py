@@ -61,6 +61,35 @@ def push(
         raise typer.Exit(console.EXIT_TEMPORARY)
 
 
+@app.command(
+    "reset", epilog="Examples:\n\nrollcall-hub gallery reset door-12\n\nrollcall-hub gallery reset --all --yes"
+)
+def reset(
+    ctx: typer.Context,
+    labels: Annotated[list[str] | None, typer.Argument(metavar="UNIT...", help="Units, by their labels.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every unit.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make units take the hub's gallery whatever they have: after a backup of the database was restored.
+
+    A unit never goes back to an older gallery, so that nobody can bring erased students back with a message that was
+    recorded. When the hub was restored and units say "rollback", this is the person's word that the hub is right. The
+    hub overtakes most units by itself: try this only where `gallery status` still shows the problem after a minute.
+    """
+    if everybody == bool(labels):
+        raise typer.BadParameter("name units, or choose --all")
+    office = console.office(ctx)
+    question = f"{'Every unit' if everybody else ', '.join(labels or ())} will drop its gallery for this hub's. Go on?"
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Exit(console.EXIT_FAILED)
+    unit_ids = galleries.reset(office, None if everybody else labels)
+    if as_json:
+        console.emit_json([line.as_row() for line in galleries.status(office, unit_ids)])
+    else:
+        console.say(f"{len(unit_ids)} units will take this hub's gallery; see: rollcall-hub gallery status")
+
+
 def _wait(office: Office, unit_ids: list[str], timeout_s: float, *, as_json: bool) -> list[GalleryLine]:
     deadline = office.clock.monotonic_s() + timeout_s
     done = 0

@@ -1,19 +1,68 @@
 """`rollcall-hub serve`: takes what units say, keeps their galleries announced, derives the register."""
 
 import signal
+import sys
 import threading
+from typing import Annotated
 
 import typer
 
 from hub.adapters import journal
-from hub.bootstrap import Service
+from hub.bootstrap import Service, run_workers
 from hub.cli import console
+from hub.core.errors import BadInput, BrokerRefused, KeyUnusable, StoreRefused
+from hub.core.roles import Role
+from hub.loops.workers import REFUSED
+
+EPILOG = (
+    "One process is enough for a school. More workers help when thousands of units come back after an outage: "
+    "set serve.workers, or give --workers. Several computers may serve one school: start each with --share, with the "
+    "same settings and keys."
+)
 
 
-def serve(ctx: typer.Context) -> None:
+def serve(
+    ctx: typer.Context,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, max=64, help="How many processes serve. Default: serve.workers in the settings."
+        ),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Share the work with hubs on other computers that are started with --share.")
+    ] = False,
+    worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None,
+    lifeline: Annotated[int | None, typer.Option("--lifeline", hidden=True)] = None,
+    greeted: Annotated[int | None, typer.Option("--greeted", hidden=True)] = None,
+) -> None:
     """Run the hub until SIGTERM or Ctrl-C. Waits for database and broker when they cannot be reached."""
     journal.set_up()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    Service(console.settings(ctx), stopping).run()
+    settings = console.settings(ctx)
+    count = workers or settings.serve.workers
+    role = Role(number=worker or 1, of=count, several_hosts=share or settings.serve.share)
+    if worker is not None:
+        _serve_as_worker(Service(settings, stopping, role, lifeline=lifeline, greeted=greeted))
+    elif count > 1:
+        run_workers(_command(ctx, role), count, stopping)
+    else:
+        Service(settings, stopping, role).run()
+
+
+def _command(ctx: typer.Context, role: Role) -> list[str]:
+    config = console.chosen_file(ctx)
+    chosen = [] if config is None else ["--config", str(config)]
+    share = ["--share"] if role.several_hosts else []
+    return [sys.executable, "-m", "hub", *chosen, "serve", "--workers", str(role.of), *share]
+
+
+def _serve_as_worker(service: Service) -> None:
+    try:
+        service.run()
+    except (StoreRefused, BrokerRefused, KeyUnusable, BadInput) as exc:
+        console.say_error(str(exc), exc.hint)
+        # The parent would start us again and again otherwise.
+        raise typer.Exit(REFUSED) from exc

@@ -1,7 +1,7 @@
 """`rollcall-hub unit`: adding and listing the units in the rooms."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,21 @@ COLUMNS = (
     Column("room", "Room"),
     Column("condition", "Condition"),
     Column("waiting_events", "Waiting", right=True),
+    Column("last_heard", "Last heard"),
+)
+FLEET_COLUMNS = (
+    Column("label", "Unit"),
+    Column("room", "Room"),
+    Column("state", "State"),
+    Column("condition", "Condition"),
+    Column("waiting_events", "Waiting", right=True),
+    Column("oldest", "Oldest", right=True),
+    Column("quarantine", "Quarantine", right=True),
+    Column("gallery", "Gallery", right=True),
+    Column("clock", "Clock"),
+    Column("disk", "Disk"),
+    Column("temperature", "Heat", right=True),
+    Column("software", "Version"),
     Column("last_heard", "Last heard"),
 )
 
@@ -64,8 +79,50 @@ def add(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         console.note("unit.key is secret and exists once: bring the folder to the unit, then delete it here.")
 
 
+ProblemsFlag = Annotated[bool, typer.Option("--problems", help="Only units that somebody should look at.")]
+CheckFlag = Annotated[
+    bool, typer.Option("--check", help="Exit code 1 when somebody should look at a unit; for a regular job.")
+]
+
+
 @app.command("list")
-def list_units(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+def list_units(
+    ctx: typer.Context, problems: ProblemsFlag = False, check: CheckFlag = False, as_json: JsonFlag = False
+) -> None:
     """Show every unit: how it is, how many events wait to be sent, when it was last heard."""
+    _show(ctx, COLUMNS, problems=problems, check=check, as_json=as_json)
+
+
+FLEET_EPILOG = (
+    "A unit that is connected and gets nothing through is a problem here, as is one that nobody has heard of for five "
+    "minutes. What the columns say is what the unit said last.\n\n"
+    "Examples:\n\nrollcall-hub units --problems\n\nrollcall-hub units --check --problems    (from cron)"
+)
+
+
+def fleet(
+    ctx: typer.Context, problems: ProblemsFlag = False, check: CheckFlag = False, as_json: JsonFlag = False
+) -> None:
+    """Show the whole fleet: how each unit is, what waits, what is wrong and what to do about it."""
+    _show(ctx, FLEET_COLUMNS, problems=problems, check=check, as_json=as_json)
+
+
+def _show(ctx: typer.Context, columns: tuple[Column, ...], *, problems: bool, check: bool, as_json: bool) -> None:
     rows = units.everyone(console.office(ctx))
-    console.emit(rows, COLUMNS, as_json=as_json, empty="There are no units yet: rollcall-hub unit add ...")
+    looked_for = [row for row in rows if row["needs_somebody"]]
+    shown = looked_for if problems else rows
+    empty = "No unit has a problem." if rows else "There are no units yet: rollcall-hub unit add ..."
+    console.emit(shown if as_json else [_readable(row) for row in shown], columns, as_json=as_json, empty=empty)
+    if check and looked_for:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    oldest_s, revision, confirmed = row["oldest_waiting_s"], row["gallery_revision"], row["confirmed_revision"]
+    return {
+        **row,
+        "oldest": None if oldest_s is None or not row["waiting_events"] else f"{oldest_s / 60:.0f} min",
+        "gallery": None if revision is None else str(revision) if revision == confirmed else f"{confirmed}/{revision}",
+        "temperature": None if row["temperature_c"] is None else f"{row['temperature_c']:.0f} °C",
+        "quarantine": row["quarantined"] or None,
+    }

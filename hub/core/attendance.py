@@ -5,11 +5,14 @@
 - A person's mark wins over what a unit saw.
 - Not seen, once the lesson is over: a unit watched enough of it and could have recognised the student. Not observed:
   it could not. Absent is never a machine's word.
+- A time that is only estimated (`hub.core.dating`) counts for the student and never against: within its bounds surely
+  in the lesson is Present, with a note; otherwise it decides nothing, but where it may have been in the lesson, it is
+  Not observed that would be Not seen.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -47,6 +50,8 @@ class Interval:
     room_id: str
     start: datetime
     end: datetime
+    within: tuple[datetime, datetime] | None = None
+    """Of an estimated time: between which moments it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class MarkMade:
     note: str
     order: tuple[str, int]
     """Breaks ties of equal times: epoch and seq."""
+    within: tuple[datetime, datetime] | None = None
+    """Of an estimated time: between which moments it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,8 @@ def _by_start(lesson: Lesson) -> tuple[datetime, str]:
 def _of_lesson(lesson: Lesson, facts: StudentsDay, rules: Rules, now: datetime) -> Entry | None:
     opens_at = _opens_at(lesson, facts.lessons, rules)
     here = [one for one in facts.intervals if one.room_id == lesson.room_id]
-    seen = [one for one in here if one.start < lesson.ends_at and one.end >= opens_at]
+    seen = [one for one in here if one.within is None and one.start < lesson.ends_at and one.end >= opens_at]
+    guessed = [one for one in here if one.within and one.within[0] < lesson.ends_at and one.within[1] >= opens_at]
     blank = Entry(
         occasion=f"lesson:{lesson.lesson_id}",
         lesson_id=lesson.lesson_id,
@@ -171,9 +179,43 @@ def _of_lesson(lesson: Lesson, facts: StudentsDay, rules: Rules, now: datetime) 
     mark = _mark_for(lesson, facts, opens_at)
     if mark is not None:
         return _marked(blank, mark)
+    latest_on_time = lesson.starts_at + rules.late_after
+    zone = facts.window.opens_at.tzinfo
     if seen:
-        return _seen(blank, seen, opens_at, latest_on_time=lesson.starts_at + rules.late_after)
-    return None if now < lesson.ends_at else _unseen(blank, lesson, facts.watches, rules)
+        entry = _seen(blank, seen, opens_at, latest_on_time=latest_on_time)
+        earlier = [one for one in guessed if one.within and one.within[0] <= latest_on_time]
+        return _noting(entry, earlier, zone) if entry.status == "Late" else entry
+    surely = [one for one in guessed if _surely_in(one.within, opens_at, lesson.ends_at)]
+    if surely:
+        return _seen_sometime(blank, surely, zone)
+    if now < lesson.ends_at:
+        return None
+    entry = _unseen(blank, lesson, facts.watches, rules)
+    if guessed and entry.status == "Not seen":
+        return _noting(replace(entry, status="Not observed", rule="seen_sometime"), guessed, zone)
+    return entry
+
+
+def _surely_in(within: tuple[datetime, datetime] | None, opens_at: datetime, ends_at: datetime) -> bool:
+    return within is not None and opens_at <= within[0] and within[1] < ends_at
+
+
+def _seen_sometime(entry: Entry, guessed: Sequence[Interval], zone: tzinfo | None) -> Entry:
+    first = min(guessed, key=lambda one: (one.start, one.unit_id))
+    found = replace(entry, timestamp=first.start, status="Present", rule="seen_estimated", unit_id=first.unit_id)
+    return _noting(found, guessed, zone)
+
+
+def _noting(entry: Entry, guessed: Sequence[Interval], zone: tzinfo | None) -> Entry:
+    """Return the entry with a note for whoever looks at it: when it may have been."""
+    bounds = [one.within for one in guessed if one.within is not None]
+    if not bounds:
+        return entry
+    since, until = (moment.astimezone(zone) for moment in min(bounds, key=lambda one: (one[1] - one[0], one)))
+    days = "%H:%M" if since.date() == until.date() == entry.day else "%Y-%m-%d %H:%M"
+    return replace(
+        entry, notes=f"The unit's clock was not set: seen between {since:{days}} and {until:{days}}. Please check."
+    )
 
 
 def _opens_at(lesson: Lesson, lessons: Iterable[Lesson], rules: Rules) -> datetime:
@@ -190,10 +232,16 @@ def _mark_for(lesson: Lesson, facts: StudentsDay, opens_at: datetime) -> MarkMad
         if mark.lesson_id == lesson.lesson_id
         # Without a lesson, or with one that is not on the timetable any more, room and time decide.
         or (
-            mark.lesson_id not in lesson_ids and mark.room_id == lesson.room_id and opens_at <= mark.at < lesson.ends_at
+            mark.lesson_id not in lesson_ids
+            and mark.room_id == lesson.room_id
+            and _falls(mark, opens_at, lesson.ends_at)
         )
     ]
     return _last(fitting)
+
+
+def _falls(mark: MarkMade, opens_at: datetime, ends_at: datetime) -> bool:
+    return _surely_in(mark.within or (mark.at, mark.at), opens_at, ends_at)
 
 
 def _last(marks: Sequence[MarkMade]) -> MarkMade | None:
@@ -255,7 +303,12 @@ def _share(lesson: Lesson, watches: Sequence[Watch]) -> float:
 
 def _of_day(facts: StudentsDay) -> Entry | None:
     window = facts.window
-    seen = [one for one in facts.intervals if one.start < window.closes_at and one.end >= window.opens_at]
+    seen = [
+        one
+        for one in facts.intervals
+        if one.within is None and one.start < window.closes_at and one.end >= window.opens_at
+    ]
+    surely = [one for one in facts.intervals if _surely_in(one.within, window.opens_at, window.closes_at)]
     blank = Entry(
         occasion=f"day:{window.day.isoformat()}",
         lesson_id=None,
@@ -266,9 +319,9 @@ def _of_day(facts: StudentsDay) -> Entry | None:
         rule="day",
         last_seen_at=max((min(one.end, window.closes_at) for one in seen), default=None),
     )
-    mark = _last([one for one in facts.marks if window.opens_at <= one.at < window.closes_at])
+    mark = _last([one for one in facts.marks if _falls(one, window.opens_at, window.closes_at)])
     if mark is not None:
         return _marked(blank, mark)
     if not seen:
-        return None
+        return _seen_sometime(blank, surely, window.opens_at.tzinfo) if surely else None
     return replace(_seen(blank, seen, window.opens_at, latest_on_time=window.closes_at), rule="day")

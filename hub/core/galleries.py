@@ -61,6 +61,10 @@ class GalleryFacts:
     members: tuple[Member, ...]
     look_alikes: frozenset[tuple[str, str]]
     lessons: tuple[TimetableLesson, ...]
+    generation: int = 0
+    """See `protocol.content.HeadBody.generation`."""
+    pack_list: bytes | None = None
+    """The list of the pack's files, if they are offered to units that have another one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +128,9 @@ def build(facts: GalleryFacts, keys: UnitKeys, operating_points: dict[str, Any])
         operating_points=operating_points,
         timetable_hash=sha256_hex(timetable),
         timetable_bytes=len(timetable),
+        generation=facts.generation,
+        pack_hash=None if facts.pack_list is None else sha256_hex(facts.pack_list),
+        pack_bytes=None if facts.pack_list is None else len(facts.pack_list),
     ).to_bytes()
     return Gallery(
         revision=facts.revision,

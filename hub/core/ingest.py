@@ -4,24 +4,30 @@ The store (`hub.adapters.event_store`) asks `judge` inside its transaction, with
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
+from hub.core.batches import MAX_DETAIL, Batch, EventRow, Refused, sort_batch
 from protocol import codec, topics
 from protocol.base import Envelope, canonical_bytes, sha256_hex
-from protocol.delivery import EventBatch, Receipt, Rejection, ranges
-from protocol.errors import BadEvent, ProtocolError, TooLarge, UnknownTopic, WrongVersion
-from protocol.events import Anchor, Coverage, Event, Left, Mark, Seen, parse_event
+from protocol.delivery import Limits, Receipt, Rejection, SeqRange, ranges
+from protocol.errors import ProtocolError, TooLarge, UnknownTopic, WrongVersion
 from protocol.status import Status
 
 CONFLICT = "conflict"
-_MAX_DETAIL = 200
-_MAX_BODY = 60_000
-# A clock that was never set says 1970; MySQL's own times end in 9999 and begin in 1000.
-_FIRST_YEAR, _LAST_YEAR = 1970, 2200
-_MAX_BOOTTIME_NS = 2**61
+SEQ_TAKEN = "seq_taken"
+MOVED = "moved"
+_EVENT_CHANNELS = ("events", "backlog")
+_HEAD_BYTES = 400
+_BATCH_ID = re.compile(rb'"batch_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
+_EPOCH = re.compile(rb'"epoch":"([0-9a-f]{16})"')
+# Batches of what waited that a whole school may have under way: what one hub commits in a few seconds.
+_SCHOOLS_BACKLOG = 256
+_MOST_BACKLOG = 8
+_PRESSED = 0.5
 _CLONE_WINDOW = timedelta(minutes=5)
 # A unit that was given a new card may still be heard with the old one for as long as its messages travel.
 _CLONE_GRACE = timedelta(seconds=30)
@@ -67,7 +73,7 @@ def read(arrival: Arrival, site: str) -> Heard | Unusable:
         unit_id = address.unit_id
         message = codec.decode(address, arrival.payload)
     except ProtocolError as exc:
-        return Unusable(_code(exc), str(exc)[:_MAX_DETAIL], arrival, unit_id)
+        return Unusable(_code(exc), str(exc)[:MAX_DETAIL], arrival, unit_id)
     except (ValueError, RecursionError) as exc:
         return Unusable("invalid", type(exc).__name__, arrival, unit_id)
     return Heard(unit_id, message, arrival.received_at, arrival.retained)
@@ -80,92 +86,7 @@ def _code(exc: ProtocolError) -> str:
     return "invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event that was understood, with the exact text that is kept."""
-
-    unit_id: str
-    epoch: str
-    event: Event
-    body: bytes
-    sha256: str
-
-    @property
-    def place(self) -> tuple[str, str, int]:
-        """Where it stands in the stream of its unit."""
-        return self.unit_id, self.epoch, self.event.seq
-
-    @property
-    def student_id(self) -> str | None:
-        """Whom it is about, if it is about one student."""
-        return self.event.student_id if isinstance(self.event, Seen | Left | Mark) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An event that will never be taken, kept in quarantine."""
-
-    unit_id: str
-    epoch: str
-    seq: int
-    code: str
-    detail: str
-    body: bytes
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch with its events sorted into understood and refused."""
-
-    unit_id: str
-    epoch: str
-    batch_id: str
-    rows: tuple[EventRow, ...]
-    refused: tuple[Refused, ...]
-    received_at: datetime
-
-
-def sort_batch(unit_id: str, batch: EventBatch, received_at: datetime) -> Batch:
-    """Return the batch with each event understood or refused: one poison event never holds back the others."""
-    rows, refused = [], []
-    for raw in batch.events:
-        body = _body(raw)
-        sha256 = sha256_hex(body)
-        try:
-            event = parse_event(raw)
-            _check_storable(event, body)
-        except BadEvent as exc:
-            detail = str(exc)[:_MAX_DETAIL]
-            refused.append(Refused(unit_id, batch.epoch, raw["seq"], exc.code, detail, body, sha256))
-        else:
-            rows.append(EventRow(unit_id, batch.epoch, event, body, sha256))
-    return Batch(unit_id, batch.epoch, batch.batch_id, tuple(rows), tuple(refused), received_at)
-
-
-def _body(raw: Mapping[str, Any]) -> bytes:
-    try:
-        return canonical_bytes(raw)
-    except ValueError:
-        # Infinities and half characters are no JSON. `parse_event` refuses them; quarantine keeps this form.
-        return json.dumps(raw, sort_keys=True).encode()
-
-
-def _check_storable(event: Event, body: bytes) -> None:
-    """Raise BadEvent for what the protocol allows and the tables cannot hold: it would fail at every attempt."""
-    if len(body) > _MAX_BODY:
-        raise BadEvent("too_large", f"an event of {len(body)} bytes, at most {_MAX_BODY} are kept")
-    moments = [event.at]
-    if isinstance(event, Coverage):
-        moments.append(event.since)
-    if isinstance(event, Anchor):
-        moments.append(event.utc)
-    if not all(_FIRST_YEAR <= moment.year <= _LAST_YEAR for moment in moments) or event.boottime_ns >= _MAX_BOOTTIME_NS:
-        raise BadEvent("invalid", "a time outside of what any clock says")
-
-
-@dataclass(frozen=True, slots=True)
-class OnRecord:
+class OnRecord(NamedTuple):
     """An event that the store has: where it stands and the hash of its body."""
 
     event_id: str
@@ -187,12 +108,26 @@ class Known:
         self._by_id[event.event_id] = event
         self._by_place[event.place] = event
 
-    def compare(self, row: EventRow) -> Literal["new", "same", "other"]:
-        """Tell whether the event is new, on record as it is, or contradicts what is on record."""
-        same_id, same_place = self._by_id.get(row.event.event_id), self._by_place.get(row.place)
-        if same_id is None and same_place is None:
-            return "new"
-        return "same" if same_id is not None and same_id is same_place and same_id.sha256 == row.sha256 else "other"
+    def compare(self, row: EventRow) -> Literal["new", "same", "other", "taken", "moved"]:
+        """Tell what the record says of an event: new, on record as it is, contradicted, or its place is another's.
+
+        `taken` means that nothing is wrong with the event: its unit counts on from an old copy of its file. `moved`
+        neither: its unit has numbered it anew since, and this is a late copy from the stream in which it stood before.
+        """
+        same_id = self._by_id.get(row.event.event_id)
+        if same_id is None:
+            return "taken" if row.place in self._by_place else "new"
+        if same_id.place == row.place:
+            return "same" if same_id.sha256 == row.sha256 else "other"
+        return "moved" if _is_moved(row, same_id) else "other"
+
+
+def _is_moved(row: EventRow, known: OnRecord) -> bool:
+    """Tell whether an event is on record in another stream of its unit, the same but for its number."""
+    unit_id, epoch, seq = known.place
+    if unit_id != row.unit_id or epoch == row.epoch:
+        return False
+    return sha256_hex(canonical_bytes(json.loads(row.body) | {"seq": seq})) == known.sha256
 
 
 @dataclass(slots=True)
@@ -203,32 +138,66 @@ class Verdict:
     new: list[EventRow] = field(default_factory=list)
     duplicate: list[int] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    misplaced: list[int] = field(default_factory=list)
+    """Seqs at which another event stands: nothing of these is kept, their unit sends them under a new epoch."""
 
     @property
     def settled(self) -> set[int]:
         """Every seq that is on record or refused once this verdict is committed."""
         return {row.event.seq for row in self.new} | set(self.duplicate) | {event.seq for event in self.refused}
 
+    @property
+    def conflicts(self) -> int:
+        """How many events contradict the record."""
+        return sum(1 for event in self.refused if event.code == CONFLICT)
+
+    @property
+    def moved(self) -> int:
+        """How many events are late copies of what is on record in another stream of their unit."""
+        return sum(1 for event in self.refused if event.code == MOVED)
+
     def receipt(self, high_water: int) -> Receipt:
         """Return the receipt, to be sent after the commit and never before."""
         taken = {row.event.seq for row in self.new}
+        if len(taken) == len(self.batch.rows) and not self.refused:
+            return Receipt(
+                epoch=self.batch.epoch,
+                batch_id=self.batch.batch_id,
+                accepted=_ranges(taken),
+                high_water=high_water,
+            )
         repeated = set(self.duplicate) - taken
         # A seq that came twice in one batch, once usable, is on record: the unit must not bury it.
-        poison = {event.seq: event for event in self.refused if event.seq not in taken | repeated}
+        poison = {
+            event.seq: Rejection(seq=event.seq, code=event.code, detail=event.detail)
+            for event in self.refused
+            if event.seq not in taken | repeated
+        }
+        misplaced = {
+            seq: Rejection(seq=seq, code=SEQ_TAKEN, detail="another event stands at this place")
+            for seq in self.misplaced
+            if seq not in taken | repeated
+        }
         return Receipt(
             epoch=self.batch.epoch,
             batch_id=self.batch.batch_id,
-            accepted=ranges(tuple(taken)),
-            duplicate=ranges(tuple(repeated)),
-            rejected=tuple(
-                Rejection(seq=event.seq, code=event.code, detail=event.detail) for _, event in sorted(poison.items())
-            ),
+            accepted=_ranges(taken),
+            duplicate=_ranges(repeated),
+            # Of two events at one seq the good one decides: `seq_taken` loses nothing.
+            rejected=tuple(one for _, one in sorted((poison | misplaced).items())),
             high_water=high_water,
         )
 
 
+def _ranges(seqs: set[int]) -> tuple[SeqRange, ...]:
+    """Return `protocol.delivery.ranges`, at once where there is one range only, as nearly always."""
+    if seqs and max(seqs) - min(seqs) == len(seqs) - 1:
+        return (SeqRange(first=min(seqs), last=max(seqs)),)
+    return ranges(tuple(seqs))
+
+
 def judge(batch: Batch, known: Known) -> Verdict:
-    """Return what is new, what is a duplicate and what contradicts the record; `known` learns the new events."""
+    """Return what is new, a duplicate, misplaced, moved, or contradicts the record; `known` learns the new events."""
     verdict = Verdict(batch, refused=list(batch.refused))
     for row in batch.rows:
         match known.compare(row):
@@ -237,17 +206,17 @@ def judge(batch: Batch, known: Known) -> Verdict:
                 known.add(OnRecord(row.event.event_id, row.place, row.sha256))
             case "same":
                 verdict.duplicate.append(row.event.seq)
-            case "other":
+            case "taken":
+                verdict.misplaced.append(row.event.seq)
+            case "moved":
+                detail = "this very event is on record in another stream of this unit; nothing is lost"
                 verdict.refused.append(
-                    Refused(
-                        row.unit_id,
-                        row.epoch,
-                        row.event.seq,
-                        CONFLICT,
-                        "its id or seq is on record with another content",
-                        row.body,
-                        row.sha256,
-                    )
+                    Refused(row.unit_id, row.epoch, row.event.seq, MOVED, detail, row.body, row.sha256)
+                )
+            case "other":
+                detail = "its id is on record with another content or at another place"
+                verdict.refused.append(
+                    Refused(row.unit_id, row.epoch, row.event.seq, CONFLICT, detail, row.body, row.sha256)
                 )
     return verdict
 
@@ -262,6 +231,37 @@ def advance(high_water: int, settled: Collection[int]) -> int:
 def busy(batch: Batch, retry_after_s: float) -> Receipt:
     """Return the receipt that says: nothing was taken, send again later."""
     return Receipt(epoch=batch.epoch, batch_id=batch.batch_id, result="busy", retry_after_s=retry_after_s)
+
+
+def busy_unread(arrival: Arrival, site: str, retry_after_s: float) -> tuple[str, Receipt] | None:
+    """Return the unit and the receipt that says `busy` for a batch whose beginning alone is at hand.
+
+    None for anything but a batch, and for one that does not begin as ours do: its unit waits and sends it again.
+    """
+    try:
+        address = topics.parse(arrival.topic)
+    except ProtocolError:
+        return None
+    head = arrival.payload[:_HEAD_BYTES].partition(b'"events"')[0]
+    batch_id, epoch = _BATCH_ID.search(head), _EPOCH.search(head)
+    if address.site != site or address.direction != "up" or address.channel not in _EVENT_CHANNELS:
+        return None
+    if batch_id is None or epoch is None:
+        return None
+    receipt = Receipt(
+        epoch=epoch[1].decode(), batch_id=batch_id[1].decode(), result="busy", retry_after_s=retry_after_s
+    )
+    return address.unit_id, receipt
+
+
+def limits(units_heard: int, pressure: float) -> Limits:
+    """Return what a unit may send, given how many units speak and how full the inbox is (0 to 1).
+
+    A fleet that comes back after days is many units with much to say: each may have little under way then, so that
+    what they send is committed long before they would send it again.
+    """
+    window = min(_MOST_BACKLOG, max(1, _SCHOOLS_BACKLOG // max(1, units_heard)))
+    return Limits(backlog_in_flight=max(1, window // 2) if pressure > _PRESSED else window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,3 +296,29 @@ def supersedes(new: Status, old: Status | None) -> bool:
         # A stream begins with a status of its own, so a will of another stream is of one that ended.
         return new.state != "lost"
     return new.session >= old.session
+
+
+__all__ = [
+    "CONFLICT",
+    "MOVED",
+    "SEQ_TAKEN",
+    "Arrival",
+    "Batch",
+    "EpochHeard",
+    "EventRow",
+    "Heard",
+    "Known",
+    "OnRecord",
+    "Refused",
+    "Unusable",
+    "Verdict",
+    "advance",
+    "busy",
+    "busy_unread",
+    "clone_suspected",
+    "judge",
+    "limits",
+    "read",
+    "sort_batch",
+    "supersedes",
+]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hub.core.ingest import Arrival, Batch, Unusable
 from protocol.content import Applied, ContentKind
-from protocol.delivery import Hello, Receipt
+from protocol.delivery import Audit, AuditAnswer, Hello, Receipt
 from protocol.status import Status
 
 
@@ -24,10 +24,14 @@ class Clock(Protocol):
 
 
 class Inbox(Protocol):
-    """Messages from the broker, in order; bounded: what does not fit is dropped and counted (units send again)."""
+    """Messages from the broker, the urgent first; bounded: what does not fit is dropped (units send again)."""
 
     def take(self, most: int, timeout_s: float) -> list[Arrival]:
         """Return up to `most` messages, waiting at most `timeout_s` for the first. One thread takes."""
+        ...
+
+    def turned_away(self) -> list[Arrival]:
+        """Return the beginnings of batches that found no room since the last call, to be told to come again."""
         ...
 
 
@@ -55,6 +59,10 @@ class Taken:
     receipt: Receipt | None
     conflicts: int = 0
     refused: int = 0
+    misplaced: int = 0
+    """Events at whose place another one stands: their unit has an old copy of its file."""
+    moved: int = 0
+    """Late copies of events that are on record in another stream of their unit; not among `refused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,10 @@ class EventStore(Protocol):
 
     def confirm_gallery(self, unit_id: str, applied: Applied, at: datetime) -> bool:
         """Note what a unit has applied and erased; False for a unit that is unknown or revoked."""
+        ...
+
+    def audit(self, unit_id: str, audit: Audit) -> AuditAnswer | None:
+        """Return in which ranges the record differs from the unit's; None for a unit that is unknown or revoked."""
         ...
 
     def quarantine(self, unusable: Sequence[Unusable]) -> int:
@@ -127,6 +139,23 @@ class GalleryStore(Protocol):
 
     def content(self, unit_id: str, kind: ContentKind, content_hash: str) -> bytes | None:
         """Return the sealed content that a unit may have under this hash, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackPart:
+    """One part of a pack's list or of one of its files."""
+
+    index: int
+    count: int
+    data: bytes
+
+
+class PackShelf(Protocol):
+    """The model pack that units may fetch. One thread."""
+
+    def part(self, kind: ContentKind, content_hash: str, index: int) -> PackPart | None:
+        """Return a part; None when there is no such content, no such part, or the file is not what it was."""
         ...
 
 

@@ -14,14 +14,25 @@ _RETRY_S = 5.0
 
 
 class DeriveLoop:
-    """Keeps the register up to date. One thread calls `step`; `pause` waits, or returns early when we are to stop."""
+    """Keeps the register up to date. One thread calls `step`; `pause` waits, or returns early when we are to stop.
+
+    While `pressed` says so, what comes in goes first: a student of whom much comes in is derived again anyway.
+    """
 
     name = "derive"
 
-    def __init__(self, *, store: RegisterStore, clock: Clock, pause: Callable[[float], object]) -> None:
+    def __init__(
+        self,
+        *,
+        store: RegisterStore,
+        clock: Clock,
+        pause: Callable[[float], object],
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._pause = pause
+        self._pressed = pressed
         self._ended_at_s: float | None = None
 
     def step(self) -> None:
@@ -36,5 +47,5 @@ class DeriveLoop:
             # The ingest loop says that the database is away; here it only means to wait.
             self._pause(_RETRY_S)
             return
-        if done < MOST_AT_ONCE:
+        if done < MOST_AT_ONCE or self._pressed():
             self._pause(_IDLE_S)

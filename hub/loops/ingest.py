@@ -5,24 +5,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from zlib import crc32
 
 from hub.core.errors import HubError, StoreRefused, StoreUnavailable
-from hub.core.ingest import Arrival, Batch, Heard, Unusable, busy, read, sort_batch
+from hub.core.ingest import Arrival, Batch, Heard, Unusable, busy, busy_unread, read, sort_batch
 from hub.core.ports import Clock, EventStore, Inbox, Link, Taken
+from hub.loops.ingest_state import IngestState
 from protocol import codec, topics
 from protocol.base import Envelope
 from protocol.content import Applied, Want
-from protocol.delivery import EventBatch, Hello, Welcome
+from protocol.delivery import Audit, EventBatch, Hello, Limits, Welcome
 from protocol.status import Status
 
 LOG = logging.getLogger("rollcall.hub.ingest")
-MOST_ARRIVALS = 60
-MOST_EVENTS = 2000
+MOST_ARRIVALS = 200
+MOST_EVENTS = 3000
 _WAIT_S = 0.5
-_PROBE_EVERY_S = 2.0
 _RETRY_AFTER_S = 5.0
 _MOST_DEFERRED = 5000
-_REPORT_EVERY_S = 60.0
 _MOST_SET_ASIDE = 10
 """Messages of one unit that are kept for a person to look at; it sends them again and again."""
 
@@ -41,11 +41,12 @@ class _Waiting:
 class IngestLoop:
     """Takes what units say. One thread calls `step`.
 
-    `on_want` and `on_greeted` are called in that thread and must only note what they are told: a unit asks for
-    content, and a unit said hello and should hear its gallery's head again.
-    """
+    A process has several of these, each with its own inbox and store: lanes for events, so that one reads while others
+    wait for the database, and one for everything else. They share `state`.
 
-    name = "ingest"
+    `on_want` and `on_greeted` are called in the loop's thread and must only note what they are told: a unit asks for
+    content, and a unit said hello and should hear its gallery's head again. `limits` tells what a unit may send now.
+    """
 
     def __init__(  # noqa: PLR0913 (the parts it is made of; each is a port)
         self,
@@ -57,7 +58,11 @@ class IngestLoop:
         clock: Clock,
         on_want: Wanting,
         on_greeted: Greeted,
+        state: IngestState | None = None,
+        limits: Callable[[], Limits] = Limits,
+        name: str = "ingest",
     ) -> None:
+        self.name = name
         self._site = site
         self._inbox = inbox
         self._link = link
@@ -67,11 +72,8 @@ class IngestLoop:
         self._on_greeted = on_greeted
         self._deferred: deque[tuple[Heard, Arrival]] = deque(maxlen=_MOST_DEFERRED)
         self._set_aside: Counter[str] = Counter()
-        self._lost_at_s: float | None = None
-        self._probe_at_s = 0.0
-        self._strangers: Counter[str] = Counter()
-        self._unusable: Counter[str] = Counter()
-        self._reported_at_s = clock.monotonic_s()
+        self._state = state or IngestState(clock)
+        self._limits = limits
         self.committed = 0
         """Events committed since the start."""
 
@@ -81,28 +83,29 @@ class IngestLoop:
         unusable: list[Unusable] = []
         for arrival in self._inbox.take(MOST_ARRIVALS, _WAIT_S):
             self._sort(arrival, batches, unusable)
-        if self._may_try():
-            # An idle step proves nothing about the store.
-            asking = bool(batches or unusable or self._deferred)
+        # An idle step proves nothing about the store, and must not take the turn of one that could.
+        if (batches or unusable or self._deferred) and self._state.may_try():
             try:
                 self._answer_deferred(unusable)
                 self._commit(batches, unusable)
                 self._keep(unusable)
             except StoreUnavailable as exc:
-                self._note_lost(exc)
+                self._state.lost(exc)
             else:
-                if asking:
-                    self._note_recovered()
+                self._state.reached()
         # What was committed is not in the list any more.
         self._say_busy(one.batch for one in batches)
-        self._report()
+        self._turn_away()
+        self._state.report()
 
     def _sort(self, arrival: Arrival, batches: list[_Waiting], unusable: list[Unusable]) -> None:
         heard = read(arrival, self._site)
         if isinstance(heard, Unusable):
-            self._unusable[heard.code] += 1
+            self._state.unusable(heard.code)
             unusable.append(heard)
-        elif isinstance(heard.message, EventBatch):
+            return
+        self._state.heard(heard.unit_id)
+        if isinstance(heard.message, EventBatch):
             batches.append(_Waiting(sort_batch(heard.unit_id, heard.message, heard.received_at), arrival))
         elif isinstance(heard.message, Want):
             self._on_want(heard.unit_id, heard.message)
@@ -118,12 +121,9 @@ class IngestLoop:
             some = batches[: len(_first_events([one.batch for one in batches], MOST_EVENTS))]
             for taken in self._take(some, unusable):
                 if taken.receipt is None:
-                    self._note_stranger(taken.batch.unit_id)
+                    self._state.stranger(taken.batch.unit_id)
                     continue
-                if taken.conflicts:
-                    LOG.error("event contradicts the record unit=%s count=%d", taken.batch.unit_id, taken.conflicts)
-                elif taken.refused:
-                    LOG.warning("events refused unit=%s count=%d", taken.batch.unit_id, taken.refused)
+                _tell(taken)
                 self.committed += sum(one.last - one.first + 1 for one in taken.receipt.accepted)
                 self._answer(taken.batch.unit_id, "receipt", taken.receipt)
             # Only now: what could not be committed is answered with `busy` by our caller.
@@ -146,7 +146,7 @@ class IngestLoop:
         """Set one message aside that the store can make nothing of; the others go on."""
         kind = type(exc).__name__
         LOG.error("message set aside unit=%s reason=%s", unit_id, kind)
-        self._unusable["not_taken"] += 1
+        self._state.unusable("not_taken")
         self._set_aside[unit_id] += 1
         if self._set_aside[unit_id] <= _MOST_SET_ASIDE:
             unusable.append(Unusable("not_taken", kind, arrival, unit_id))
@@ -161,7 +161,14 @@ class IngestLoop:
 
     def _say_busy(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
-            self._answer(batch.unit_id, "receipt", busy(batch, _RETRY_AFTER_S))
+            self._answer(batch.unit_id, "receipt", busy(batch, _retry_after_s(batch.unit_id)))
+
+    def _turn_away(self) -> None:
+        """Tell units to wait whose batches found no room: cheaper than hearing them again and again."""
+        for arrival in self._inbox.turned_away():
+            answer = busy_unread(arrival, self._site, _retry_after_s(arrival.topic))
+            if answer is not None:
+                self._answer(answer[0], "receipt", answer[1])
 
     # ---- everything else -------------------------------------------------------------------------------------------
 
@@ -170,7 +177,7 @@ class IngestLoop:
             heard, arrival = self._deferred[0]
             try:
                 if not self._handle(heard):
-                    self._note_stranger(heard.unit_id)
+                    self._state.stranger(heard.unit_id)
             except (StoreUnavailable, StoreRefused):
                 raise
             except HubError as exc:
@@ -187,6 +194,22 @@ class IngestLoop:
             if message.problem is not None:
                 LOG.warning("gallery not applied unit=%s reason=%s", heard.unit_id, message.problem)
             return self._store.confirm_gallery(heard.unit_id, message, heard.received_at)
+        if isinstance(message, Audit):
+            return self._compare(heard.unit_id, message)
+        return True
+
+    def _compare(self, unit_id: str, audit: Audit) -> bool:
+        answer = self._store.audit(unit_id, audit)
+        if answer is None:
+            return False
+        if answer.differing:
+            LOG.error(
+                "the record differs from what the unit holds receipts for; it sends again unit=%s epoch=%s ranges=%d",
+                unit_id,
+                audit.epoch,
+                len(answer.differing),
+            )
+        self._answer(unit_id, "audit", answer)
         return True
 
     def _greet(self, unit_id: str, hello: Hello, at: datetime) -> bool:
@@ -203,7 +226,13 @@ class IngestLoop:
                 hello.delivered_seq,
                 greeting.high_water,
             )
-        welcome = Welcome(epoch=hello.epoch, high_water=greeting.high_water, server_time=self._clock.now())
+        welcome = Welcome(
+            epoch=hello.epoch,
+            high_water=greeting.high_water,
+            server_time=self._clock.now(),
+            limits=self._limits(),
+            hello_id=hello.hello_id,
+        )
         self._answer(unit_id, "welcome", welcome)
         self._on_greeted(unit_id)
         return True
@@ -212,37 +241,27 @@ class IngestLoop:
         # Not delivered: the unit sends again and is answered again.
         self._link.publish(topics.down(self._site, unit_id, channel).topic, codec.encode(message))
 
-    # ---- what people are told --------------------------------------------------------------------------------------
 
-    def _may_try(self) -> bool:
-        return self._lost_at_s is None or self._clock.monotonic_s() >= self._probe_at_s
+def _tell(taken: Taken) -> None:
+    unit_id, epoch = taken.batch.unit_id, taken.batch.epoch
+    if taken.conflicts:
+        LOG.error("event contradicts the record unit=%s count=%d", unit_id, taken.conflicts)
+    elif taken.refused:
+        LOG.warning("events refused unit=%s count=%d", unit_id, taken.refused)
+    if taken.moved:
+        LOG.info("late copies of events that were numbered anew unit=%s count=%d", unit_id, taken.moved)
+    if taken.misplaced:
+        LOG.error(
+            "other events stand where a unit counts on; was an old file put back? unit=%s epoch=%s count=%d",
+            unit_id,
+            epoch,
+            taken.misplaced,
+        )
 
-    def _note_lost(self, exc: StoreUnavailable) -> None:
-        now_s = self._clock.monotonic_s()
-        self._probe_at_s = now_s + _PROBE_EVERY_S
-        if self._lost_at_s is None:
-            self._lost_at_s = now_s
-            LOG.warning("database lost reason=%r; nothing is confirmed, units keep their events", str(exc))
 
-    def _note_recovered(self) -> None:
-        if self._lost_at_s is not None:
-            LOG.info("database recovered after_s=%.0f", self._clock.monotonic_s() - self._lost_at_s)
-            self._lost_at_s = None
-
-    def _note_stranger(self, unit_id: str) -> None:
-        self._strangers[unit_id] += 1
-        if self._strangers[unit_id] == 1:
-            LOG.error("unknown or revoked unit=%s; nothing of it is taken or answered", unit_id)
-        if len(self._strangers) > _MOST_DEFERRED:
-            self._strangers.clear()
-
-    def _report(self) -> None:
-        now_s = self._clock.monotonic_s()
-        if self._unusable and now_s - self._reported_at_s >= _REPORT_EVERY_S:
-            counts = " ".join(f"{code}={count}" for code, count in sorted(self._unusable.items()))
-            LOG.warning("messages that cannot be used %s", counts)
-            self._unusable.clear()
-            self._reported_at_s = now_s
+def _retry_after_s(whose: str) -> float:
+    # Not all at the same moment, and for each unit always the same.
+    return _RETRY_AFTER_S * (1 + crc32(whose.encode()) % 1000 / 1000)
 
 
 def _first_events(batches: list[Batch], most: int) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -48,8 +49,9 @@ class Supervisor:
             wrong = self._watch()
             if wrong is not None:
                 self._fail("watch", wrong)
+        until_s = time.monotonic() + _STOP_TIMEOUT_S
         for thread in threads:
-            thread.join(_STOP_TIMEOUT_S / len(threads))
+            thread.join(max(0.0, until_s - time.monotonic()))
             if thread.is_alive():
                 LOG.warning("loop did not stop in time name=%s", thread.name)
         if self._failure is not None:

@@ -18,6 +18,7 @@ class GalleryLine:
 
     unit_id: str
     label: str
+    generation: int
     revision: int
     prepared_revision: int
     confirmed_revision: int
@@ -36,6 +37,7 @@ class GalleryLine:
         return {
             "unit_id": self.unit_id,
             "label": self.label,
+            "generation": self.generation,
             "revision": self.revision,
             "prepared_revision": self.prepared_revision,
             "confirmed_revision": self.confirmed_revision,
@@ -68,6 +70,7 @@ def _lines(connection: Connection, unit_ids: list[str] | None) -> list[GalleryLi
         GalleryLine(
             unit_id=row.unit_id,
             label=row.label,
+            generation=row.generation,
             revision=row.revision,
             prepared_revision=row.prepared_revision,
             confirmed_revision=row.confirmed_revision,
@@ -78,6 +81,43 @@ def _lines(connection: Connection, unit_ids: list[str] | None) -> list[GalleryLi
         )
         for row in connection.execute(query)
     ]
+
+
+def reset(office: Office, labels: list[str] | None) -> list[str]:
+    """Begin a new generation of these units' galleries, or of everybody's; return the units' ids.
+
+    A unit takes the gallery of a new generation whatever it has. Raises NotFound for a label no unit has.
+    """
+    return office.database.run(lambda connection: _reset(connection, office, labels))
+
+
+def _reset(connection: Connection, office: Office, labels: list[str] | None) -> list[str]:
+    found = {
+        row.label: str(row.id)
+        for row in connection.execute(
+            select(units.c.id, units.c.label).where(units.c.revoked_at.is_(None)).order_by(units.c.label)
+        )
+    }
+    for label in labels or ():
+        if label not in found:
+            raise NotFound(f"there is no unit {label!r}", hint="see: rollcall-hub unit list")
+    unit_ids = [unit_id for label, unit_id in found.items() if labels is None or label in labels]
+    connection.execute(
+        update(galleries)
+        .where(galleries.c.unit_id.in_(unit_ids))
+        # The revision counts on: nothing that is noted by it may be counted twice.
+        .values(generation=galleries.c.generation + 1, revision=galleries.c.revision + 1)
+    )
+    for unit_id in unit_ids:
+        audit_log.record(
+            connection,
+            at=office.clock.now(),
+            actor=office.actor,
+            action="gallery.reset",
+            subject=f"unit:{unit_id}",
+            detail={},
+        )
+    return unit_ids
 
 
 def push(office: Office, label: str | None) -> list[str]:

@@ -4,14 +4,15 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from hub.adapters import audit_log
+from hub.adapters import audit_log, quarantine_store
 from hub.adapters.gallery_store import seal_data_key
 from hub.adapters.key_files import create_key
 from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
@@ -160,22 +161,52 @@ def _write_files(new: NewUnit, toml: str, data_key: bytes, public_key: bytes) ->
 
 
 def everyone(office: Office) -> list[dict[str, Any]]:
-    """Return all units by label, each with its condition in plain words."""
+    """Return all units by label, each with its condition in plain words and everything that is known of it."""
     now = office.clock.now()
-    return office.database.run(lambda connection: [_line(row, now) for row in _rows(connection)])
+    hub_software = installed_version()
+    return office.database.run(lambda connection: [_line(found, now, hub_software) for found in _rows(connection)])
 
 
-def _rows(connection: Connection) -> list[Any]:
-    heard: dict[str, datetime] = {}
-    for row in connection.execute(select(epochs.c.unit_id, epochs.c.last_heard_at)):
-        heard[row.unit_id] = max(row.last_heard_at, heard.get(row.unit_id, row.last_heard_at))
+def installed_version() -> str | None:
+    """Return the version of this program, as units say theirs."""
+    try:
+        return version("rollcall")
+    except PackageNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A unit's rows."""
+
+    row: Any
+    spoke_at: datetime | None
+    cloned_at: datetime | None
+    quarantined: int
+
+
+def _rows(connection: Connection) -> list[_Found]:
+    heard = {
+        row.unit_id: row
+        for row in connection.execute(
+            select(
+                epochs.c.unit_id,
+                func.max(epochs.c.last_heard_at).label("spoke_at"),
+                func.max(epochs.c.cloned_at).label("cloned_at"),
+            ).group_by(epochs.c.unit_id)
+        )
+    }
+    waiting = quarantine_store.open_counts(connection)
     rows = connection.execute(
         select(
             units,
             rooms.c.name.label("room"),
             unit_status.c.body,
             unit_status.c.received_at,
+            galleries.c.generation,
             galleries.c.revision,
+            galleries.c.prepared_revision,
+            galleries.c.prepared_at,
             galleries.c.confirmed_revision,
             galleries.c.problem,
         )
@@ -184,19 +215,31 @@ def _rows(connection: Connection) -> list[Any]:
         .outerjoin(galleries, galleries.c.unit_id == units.c.id)
         .order_by(units.c.label)
     )
-    return [(row, heard.get(row.id)) for row in rows]
+    return [
+        _Found(
+            row,
+            heard[row.id].spoke_at if row.id in heard else None,
+            heard[row.id].cloned_at if row.id in heard else None,
+            waiting.get(row.id, 0),
+        )
+        for row in rows
+    ]
 
 
-def _line(found: tuple[Any, datetime | None], now: datetime) -> dict[str, Any]:
-    row, spoke_at = found
-    status = _status(row.body)
+def _line(found: _Found, now: datetime, hub_software: str | None) -> dict[str, Any]:
+    row, status = found.row, _status(found.row.body)
+    current = row.revision is not None and row.confirmed_revision == row.revision
     heard = UnitHeard(
         status=status,
         status_at=row.received_at,
-        spoke_at=spoke_at,
+        spoke_at=found.spoke_at,
         revoked=row.revoked_at is not None,
-        gallery_current=row.revision is not None and row.confirmed_revision == row.revision,
+        gallery_current=current,
         gallery_problem=row.problem,
+        gallery_since=None if current else row.prepared_at,
+        cloned_at=found.cloned_at,
+        quarantined=found.quarantined,
+        hub_software=hub_software,
     )
     said = condition(heard, now)
     return {
@@ -205,13 +248,42 @@ def _line(found: tuple[Any, datetime | None], now: datetime) -> dict[str, Any]:
         "room": row.room,
         "state": said.state,
         "condition": said.text,
+        "needs_somebody": said.needs_somebody,
+        "troubles": [{"code": one.code, "text": one.text} for one in said.troubles],
         "waiting_events": status.waiting_events if status else None,
         "last_heard": said.last_heard_at,
+        "gallery_generation": row.generation,
         "gallery_revision": row.revision,
         "confirmed_revision": row.confirmed_revision,
+        "quarantined": found.quarantined,
         "problems": [problem.model_dump() for problem in status.problems] if status else [],
         "revoked": heard.revoked,
+        **_machine(status),
     }
+
+
+_OF_STATUS = (
+    "oldest_waiting_s",
+    "progress_s",
+    "last_receipt_at",
+    "dead_letters",
+    "held_events",
+    "disk",
+    "disk_free_bytes",
+    "temperature_c",
+    "throttled",
+    "clock",
+    "frames_per_s",
+    "students",
+    "pack_id",
+    "software",
+    "up_s",
+)
+
+
+def _machine(status: Status | None) -> dict[str, Any]:
+    """Return what the unit last said of itself; every key is there, whatever it said."""
+    return {name: None if status is None else getattr(status, name) for name in _OF_STATUS}
 
 
 def _status(body: str | None) -> Status | None:

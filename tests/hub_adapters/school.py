@@ -53,7 +53,8 @@ class School:
     def unit(self, unit_id: str = UNIT, *, label: str = "door-12", room: str = ROOM) -> str:
         """Add a unit with its gallery row."""
         sealed = seal_data_key(HUB_KEY, unit_id, DATA_KEY)
-        self.put(units, id=unit_id, label=label, room_id=room, data_key_sealed=sealed, added_at=START)
+        added_at = START - timedelta(days=100)
+        self.put(units, id=unit_id, label=label, room_id=room, data_key_sealed=sealed, added_at=added_at)
         self.put(galleries, unit_id=unit_id, revision=1)
         return unit_id
 

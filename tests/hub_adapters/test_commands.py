@@ -13,13 +13,16 @@ from sqlalchemy import Connection, update
 from typer.testing import CliRunner
 
 from deploy.database_server import Database as ServerDatabase
+from hub.adapters.clock import SystemClock
 from hub.adapters.database import Database
 from hub.adapters.mysql_errors import TransactionLost
+from hub.adapters.quarantine_store import keep_refused
 from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
 from hub.adapters.unit_store import keep_status
 from hub.bootstrap import open_office
 from hub.cli import app
 from hub.core.errors import StoreUnavailable
+from hub.core.ingest import Refused
 from hub.office.context import Office
 from hub.settings import load_settings
 from protocol.sealing import public_key_of
@@ -78,7 +81,7 @@ def test_migrate_makes_tables_and_keys_and_says_to_keep_a_copy(tmp_path: Path, d
     assert "KEEP A COPY" in person.err
     assert stat.S_IMODE((tmp_path / "hub.key").stat().st_mode) == 0o600
     assert person.json("db", "migrate")["created_keys"] == []
-    assert person.json("db", "check")["version"] == "0002"
+    assert person.json("db", "check")["version"] == "0003"
     assert [row["action"] for row in person.rows(audit)] == ["db.migrate"]
     person.database.close()
 
@@ -174,6 +177,53 @@ def test_units_are_listed_with_what_is_really_known(operator: Operator) -> None:
     assert line["waiting_events"] == 3
     assert line["last_heard"] == "2026-09-01T06:00:00Z"
     assert operator.rows(unit_status)
+
+
+def says(operator: Operator, unit_id: str, **changed: Any) -> None:
+    """A unit says now how it is."""
+    status = Status.model_validate({"state": "watching", "session": 1, "epoch": EPOCH} | changed)
+    with operator.database.transaction() as connection:
+        keep_status(connection, unit_id, status, SystemClock().now())
+
+
+def test_the_fleet_is_shown_truthfully_and_a_job_can_watch_it(operator: Operator) -> None:
+    assert "no units yet" in operator.run("units", "--check")
+    stuck, well = operator.add_unit("door-12")["unit_id"], operator.add_unit("door-13")["unit_id"]
+    with operator.database.transaction() as connection:
+        connection.execute(update(galleries).values(confirmed_revision=1))
+    says(operator, stuck, waiting_events=340, progress_s=720.0, oldest_waiting_s=900.0, temperature_c=61.0)
+    says(operator, well, waiting_events=0, progress_s=0.0, disk="ok", clock="synced")
+    shown = operator.run("units")
+    assert operator.code == 0
+    assert "nothing has arrived for 12 min while 340 events wait" in " ".join(shown.split())
+    first, second = operator.json("units")
+    assert (first["state"], second["state"]) == ("problem", "ok")
+    assert [one["code"] for one in first["troubles"]] == ["stuck"]
+    assert (first["temperature_c"], first["progress_s"], first["disk"]) == (61.0, 720.0, None)
+    assert [row["label"] for row in operator.json("units", "--problems")] == ["door-12"]
+    operator.run("units", "--check", "--json")
+    assert operator.code == 1
+    says(operator, stuck, waiting_events=2, progress_s=1.0)
+    operator.run("units", "--check")
+    assert operator.code == 0
+    assert "No unit has a problem." in operator.run("units", "--problems")
+
+
+def test_what_waits_in_quarantine_and_a_copied_card_are_seen_at_the_unit(operator: Operator) -> None:
+    unit_id = operator.add_unit()["unit_id"]
+    now = SystemClock().now()
+    says(operator, unit_id)
+    with operator.database.transaction() as connection:
+        keep_refused(connection, [(Refused(unit_id, EPOCH, 1, "invalid", "", b"{}", "0" * 64), now)])
+        connection.execute(
+            epochs.insert().values(
+                unit_id=unit_id, epoch=EPOCH, high_water=0, first_heard_at=now, last_heard_at=now, cloned_at=now
+            )
+        )
+    [line] = operator.json("unit", "list")
+    assert line["quarantined"] == 1
+    assert [one["code"] for one in line["troubles"]] == ["cloned", "quarantined"]
+    assert "1 message waits for your decision" in " ".join(operator.run("units").split())
 
 
 def test_a_push_waits_for_confirmations_and_names_who_did_not(operator: Operator) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from deploy.private_servers import PrivateMariaDb
 from hub.adapters import look_alike_store, migrations
 from hub.adapters.database import Database
 from hub.adapters.migrations import expected_version, migrate, recorded_version
-from hub.adapters.migrations.versions import v0001_first_tables, v0002_calibrations
+from hub.adapters.migrations.versions import v0001_first_tables, v0002_calibrations, v0003_time_and_repair
 from hub.adapters.mysql_errors import TransactionLost, translate
 from hub.adapters.schema import METADATA, rooms, sections
 from hub.core.errors import BadInput, Conflict, StoreRefused, StoreUnavailable
@@ -105,12 +106,111 @@ def test_a_database_of_another_version_is_refused(empty: Database) -> None:
 
 def at_first_version(empty: Database) -> None:
     """Bring a database to the tables of version 0001, as a school that installed then has them."""
+    to_version(empty, "0001")
+
+
+def to_version(empty: Database, version: str) -> None:
+    """Bring a database to the tables of an older version."""
     with empty.transaction() as connection:
         configuration = Config()
         configuration.set_main_option("script_location", str(Path(migrations.__file__).parent))
         configuration.set_main_option("path_separator", "os")
         configuration.attributes[migrations.CONNECTION] = connection
-        command.upgrade(configuration, "0001")
+        command.upgrade(configuration, version)
+
+
+@pytest.fixture
+def second_version(empty: Database) -> Database:
+    """A database of version 0002 with events of a clock that was never set: one was dated by an anchor, one not."""
+    to_version(empty, "0002")
+
+    def fill(connection: Connection) -> None:
+        for statement in _OLD_ROWS:
+            connection.execute(text(statement))
+
+    empty.run(fill)
+    return empty
+
+
+_OLD_ROWS = (
+    "insert into rooms (id, name) values (repeat('r', 16), '12')",
+    "insert into units (id, label, room_id, data_key_sealed, added_at)"
+    " values (repeat('u', 16), 'door', repeat('r', 16), 'x', '2026-08-01')",
+    *(
+        "insert into events (event_id, unit_id, epoch, seq, kind, at_claimed, at_corrected, received_at, clock,"  # noqa: S608 (constants)
+        f" boot_id, boottime_ns, body, payload_sha256) values (repeat('{seq}', 16), repeat('u', 16), 'aa', {seq},"
+        f" 'seen', '{claimed}', '{corrected}', '2026-09-02', '{clock}', repeat('b', 16), 1, '{{}}', repeat('h', 32))"
+        for seq, claimed, corrected, clock in (
+            (1, "1970-01-01", "2026-09-01", "unsynced"),
+            (2, "1970-01-01", "1970-01-01", "unsynced"),
+            (3, "2026-09-01", "2026-09-01", "synced"),
+        )
+    ),
+)
+
+
+class Died(Exception):
+    """The process was killed."""
+
+
+def migrate_one_step_more(database: Database, seen: set[str]) -> None:
+    """Migrate and die before the second statement that no run before has come to."""
+    with database.transaction() as connection:
+        new = 0
+
+        def counted(original: Any) -> Any:
+            def execute(statement: Any, *arguments: Any, **options: Any) -> Any:
+                nonlocal new
+                said = str(statement)
+                if said.lstrip().upper().startswith(("CREATE", "ALTER", "UPDATE")) and said not in seen:
+                    if new:
+                        raise Died
+                    new += 1
+                    seen.add(said)
+                return original(statement, *arguments, **options)
+
+            return execute
+
+        connection.execute = counted(connection.execute)  # type: ignore[method-assign]
+        connection.exec_driver_sql = counted(connection.exec_driver_sql)  # type: ignore[method-assign]
+        migrate(connection)
+
+
+def basis_of_old_rows(database: Database) -> list[tuple[Any, ...]]:
+    query = "select seq, time_basis, at_earliest, at_latest from events order by seq"
+    return [tuple(row) for row in database.run(lambda one: one.execute(text(query)).all())]
+
+
+def test_old_events_are_told_how_their_time_is_known(second_version: Database) -> None:
+    second_version.run(migrate)
+    assert basis_of_old_rows(second_version) == [
+        (1, "anchor", None, None),
+        (2, "estimated", datetime(2026, 8, 1), datetime(2026, 9, 2)),  # noqa: DTZ001 (as the database has them)
+        (3, "claimed", None, None),
+    ]
+
+
+def test_a_migration_that_died_at_any_step_is_completed_by_running_it_again(second_version: Database) -> None:
+    seen: set[str] = set()
+    deaths = 0
+    while True:
+        try:
+            migrate_one_step_more(second_version, seen)
+        except Died:
+            deaths += 1
+            assert second_version.run(recorded_version) == "0002"
+            with pytest.raises(StoreRefused, match="0002"):
+                second_version.check_schema()
+        else:
+            break
+    assert deaths > 10
+    tables = "select table_name from information_schema.tables where table_schema = database()"
+    second_version.check_schema()
+    assert {str(row[0]) for row in second_version.run(lambda one: one.execute(text(tables)).all())} == {
+        *METADATA.tables,
+        "alembic_version",
+    }
+    assert [row[1] for row in basis_of_old_rows(second_version)] == ["anchor", "estimated", "claimed"]
 
 
 def put_fact(empty: Database, value: str) -> None:
@@ -151,7 +251,7 @@ def test_damaged_look_alikes_stop_the_migration_and_can_be_repaired(empty: Datab
 
 
 def test_there_is_no_way_back() -> None:
-    for version in (v0001_first_tables, v0002_calibrations):
+    for version in (v0001_first_tables, v0002_calibrations, v0003_time_and_repair):
         with pytest.raises(NotImplementedError):
             version.downgrade()
 
@@ -208,6 +308,7 @@ def test_a_deadlock_is_tried_again_from_the_start(hub_database: Database) -> Non
     for thread in threads:
         thread.join()
     assert len(tries) >= 3
+    assert hub_database.repeated >= 1
 
 
 @pytest.mark.parametrize(

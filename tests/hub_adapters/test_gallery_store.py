@@ -28,6 +28,7 @@ from hub.adapters.schema import (
 from hub.core.calibration import Calibration
 from hub.core.errors import StoreRefused
 from hub.core.galleries import WrongRoomScope
+from protocol.base import sha256_hex
 from protocol.content import Applied, GalleryManifest, Head, HeadBody, TemplateBlob, Timetable
 from protocol.delivery import Hello
 from protocol.sealing import (
@@ -552,9 +553,70 @@ def test_a_unit_that_is_ahead_after_a_restored_database_is_overtaken(
         at=NOW,
     )
     events.greet(UNIT, hello, NOW)
-    assert "has=40 ours=1" in caplog.text
+    assert "has=0.40 ours=0.1" in caplog.text
     assert made.prepare().revision == 41
     events.confirm_gallery(UNIT, Applied(revision=50, at=NOW), NOW)
     assert made.prepare().revision == 51
     events.confirm_gallery(UNIT, Applied(revision=2**41, at=NOW), NOW)
     assert made.store.states()[0].revision == 51
+
+
+def test_a_unit_of_a_later_generation_is_overtaken_with_its_generation(made: Galleries) -> None:
+    """The backup is older than the person's word: the next head must be newer than what the unit has."""
+    events = MySqlEventStore(made.school.database, ZONE)
+    made.school.student(1)
+    made.prepare()
+    events.confirm_gallery(UNIT, Applied(revision=3, generation=2, problem="rollback", at=NOW), NOW)
+    manifest = made.prepare()
+    assert (made.head().generation, made.head().revision, manifest.revision) == (2, 4, 4)
+    events.confirm_gallery(UNIT, Applied(revision=90, generation=1, at=NOW), NOW)
+    assert (made.prepare().revision, made.head().generation) == (4, 2)
+    events.confirm_gallery(UNIT, Applied(revision=1, generation=2**21, at=NOW), NOW)
+    assert (made.prepare().revision, made.head().generation) == (4, 2)
+
+
+def test_a_revision_number_that_was_given_twice_confirms_no_erasure(made: Galleries) -> None:
+    """The database was restored, and the unit has the other gallery of that number."""
+    school = made.school
+    leaver = school.student(1)
+    made.prepare()
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).where(consents.c.student_id == leaver).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    events = MySqlEventStore(school.database, ZONE)
+    events.confirm_gallery(UNIT, Applied(revision=2, manifest_hash="a" * 64, at=NOW), NOW)
+    assert school.rows(erasures)[0]["confirmed_at"] is None
+    events.confirm_gallery(
+        UNIT, Applied(revision=2, generation=1, manifest_hash=made.head().manifest_hash, at=NOW), NOW
+    )
+    assert school.rows(erasures)[0]["confirmed_at"] is None
+    made.prepare()
+    head = made.head()
+    said = Applied(revision=head.revision, generation=head.generation, manifest_hash=head.manifest_hash, at=NOW)
+    events.confirm_gallery(UNIT, said, NOW)
+    assert school.rows(erasures)[0]["confirmed_at"] == NOW
+
+
+def test_a_lost_receipt_is_made_up_for_by_the_revision_alone(made: Galleries) -> None:
+    """A crash between swap and message: after its restart the unit says only which gallery it has."""
+    school = made.school
+    leaver = school.student(1)
+    made.prepare()
+    with school.database.transaction() as connection:
+        connection.execute(update(consents).where(consents.c.student_id == leaver).values(withdrawn_at=NOW))
+        touch_galleries(connection, NOW)
+    made.prepare()
+    said = Applied(revision=2, manifest_hash=made.head().manifest_hash, at=NOW)
+    MySqlEventStore(school.database, ZONE).confirm_gallery(UNIT, said, NOW)
+    assert school.rows(erasures)[0]["confirmed_at"] == NOW
+
+
+def test_a_head_names_the_list_of_the_packs_files_when_it_is_offered(made: Galleries) -> None:
+    made.prepare()
+    assert (made.head().pack_hash, made.head().pack_bytes) == (None, None)
+    making = replace(made.store._making, pack_list=b"the list")
+    made.store = MySqlGalleryStore(made.school.database, made.clock, making)
+    made.prepare()
+    assert (made.head().pack_hash, made.head().pack_bytes) == (sha256_hex(b"the list"), 8)
+    assert made.head().revision == 1

@@ -10,14 +10,24 @@ from mysql.connector.cursor import RE_SQL_INSERT_VALUES, RE_SQL_ON_DUPLICATE
 from sqlalchemy import Connection
 from sqlalchemy.dialects.mysql import mysqlconnector
 
-from hub.adapters import attendance_store, gallery_records, look_alike_store, quarantine_store, register_deriving
+from hub.adapters import (
+    anchor_store,
+    attendance_store,
+    gallery_records,
+    look_alike_store,
+    quarantine_store,
+    register_deriving,
+)
 from hub.core.attendance import Entry
+from hub.core.dating_bounds import Stretch, UndatedBoot
 from hub.core.galleries import Gallery
 from hub.core.ingest import Refused
-from tests.hub_core.builders import EPOCH, START, UNIT, a_student
+from tests.hub_core.builders import BOOT, EPOCH, START, UNIT, a_student
 
 A_REFUSED = Refused(UNIT, EPOCH, 1, "invalid", "", b"{}", "0" * 64)
 AN_ENTRY = Entry("day:2026-09-01", None, START.date(), START, "Present", "Face Recognition", "day")
+A_CLOCK = {"anchors": 1, "first_ns": 0, "lowest_us": 0, "highest_us": 0}
+AN_UNDATED_BOOT = UndatedBoot(BOOT, (Stretch(EPOCH, 1, 2, None, None),), 0, 1, 0, steady=True, received_us=9)
 NOBODY = Gallery(2, b"", b"", b"", {}, frozenset(), frozenset())
 
 
@@ -39,14 +49,15 @@ def upserts_of(work: Callable[[Connection], object]) -> list[str]:
 @pytest.mark.parametrize(
     "work",
     [
-        lambda one: attendance_store.mark_dirty(one, [a_student(1)], [START.date()]),
         lambda one: look_alike_store.lock(one, START),
         lambda one: look_alike_store.add(one, a_student(1), [a_student(2)], START),
         lambda one: quarantine_store.keep_refused(one, [(A_REFUSED, START)]),
         lambda one: gallery_records._note_erasures(one, UNIT, {a_student(1)}, NOBODY, START),
         lambda one: register_deriving._write(one, START.date(), {a_student(1): [AN_ENTRY]}),
+        lambda one: anchor_store._keep_clock(one, UNIT, BOOT, A_CLOCK),
+        lambda one: anchor_store._keep_undated(one, UNIT, [AN_UNDATED_BOOT]),
     ],
-    ids=["dirty", "look-alikes", "a look-alike", "quarantine", "erasures", "attendance"],
+    ids=["look-alikes", "a look-alike", "quarantine", "erasures", "attendance", "a clock", "undated"],
 )
 def test_an_upsert_names_the_row_of_every_column_it_reads(work: Callable[[Connection], object]) -> None:
     [statement] = upserts_of(work)
@@ -61,3 +72,11 @@ def test_an_upsert_names_the_row_of_every_column_it_reads(work: Callable[[Connec
     assert found is not None
     assert found.group(1) in statement
     assert "%s" not in updates
+
+
+def test_marks_that_are_written_as_text_name_the_table_of_the_column_they_read() -> None:
+    connection = Mock()
+    attendance_store.mark_dirty(connection, [a_student(1)], [START.date()])
+    [call] = connection.connection.driver_connection.cmd_query.call_args_list
+    updates = call.args[0].decode().split(" on duplicate key update ")[1]
+    assert updates == "mark = dirty_students.mark + 1"

@@ -142,6 +142,31 @@ def test_an_event_with_an_unknown_time_marks_nobody_until_it_is_dated(register: 
     assert register.rows(utc(7, 1)) == {student: ("Present", "seen")}
 
 
+def test_an_estimated_event_counts_once_its_bounds_lie_in_the_lesson(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    lost = an_event(
+        2, student_id=student, at="1970-01-01T00:01:00Z", clock="unsynced", boot_id=an_id(9), boottime_ns=60 * 10**9
+    )
+    register.take(lost, at=utc(9))
+    assert register.rows(utc(9)) == {student: ("Not observed", "not_watched")}
+    register.take(an_event(1, student_id=an_id(7), at=utc(5, 58)), at=utc(9))
+    register.take(an_event(3, student_id=an_id(7), at=utc(6, 40), boot_id=an_id(10), boottime_ns=10**9), at=utc(9))
+    assert register.rows(utc(10)) == {student: ("Present", "seen_estimated")}
+    [row] = [one for one in register.school.rows(attendance) if one["student_id"] == student]
+    assert row["timestamp"] == utc(5, 59)
+    assert row["notes"] == "The unit's clock was not set: seen between 07:59 and 08:39. Please check."
+
+
+def test_coverage_of_an_estimated_time_makes_nobody_unseen(register: Register) -> None:
+    student = register.school.student(1)
+    register.school.lesson(utc(6))
+    register.has_template(student)
+    watch = a_coverage(1, utc(6), utc(6, 45), clock="unsynced", boottime_ns=3600 * 10**9)
+    register.take(watch, at=utc(7))
+    assert register.rows(utc(8)) == {student: ("Not observed", "not_able")}
+
+
 def test_without_lessons_there_is_one_row_a_day_and_a_lesson_replaces_it(register: Register) -> None:
     student = register.school.student(1)
     register.take(an_event(1, student_id=student, at=utc(6, 1)), an_event(2, student_id=student, at=utc(9)))

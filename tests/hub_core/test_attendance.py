@@ -1,5 +1,6 @@
 """The rules of the register, one sentence each, and what must hold for any day."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -225,3 +226,76 @@ def test_time_passing_only_adds_entries_of_lessons_that_ended(
     assert [entry for entry in late if entry.occasion in {one.occasion for one in early}] == early
     missing = {entry.occasion for entry in late} - {entry.occasion for entry in early}
     assert all(lesson.ends_at > at(now) for lesson in LESSONS if f"lesson:{lesson.lesson_id}" in missing)
+
+
+# ---- times that are only estimated -----------------------------------------------------------------------------------
+
+
+def guessed(start: float, earliest: float, latest: float, room: str = ROOM) -> Interval:
+    """In view at a time of which only bounds are known."""
+    return replace(seen(start, room=room), within=(at(earliest), at(latest)))
+
+
+def test_who_was_surely_in_the_lesson_is_present_with_a_note_whenever_it_was() -> None:
+    # Put at a moment after which everybody is late: nobody knows that it was then.
+    entry = only(a_day(guessed(30, -5, 40)))
+    assert (entry.status, entry.rule, entry.method) == ("Present", "seen_estimated", "Face Recognition")
+    assert entry.notes == "The unit's clock was not set: seen between 07:55 and 08:40. Please check."
+
+
+@pytest.mark.parametrize("interval", [guessed(30, -11, 40), guessed(30, 0, 45), guessed(5, 0, 10, room=OTHER_ROOM)])
+def test_who_was_perhaps_in_the_lesson_is_not_marked_by_it(interval: Interval) -> None:
+    assert only(a_day(interval)).status == "Not observed"
+
+
+@pytest.mark.parametrize(("earliest", "latest"), [(-600, 600), (44, 600), (-600, -10)])
+def test_who_was_perhaps_in_a_watched_lesson_is_not_called_unseen(earliest: float, latest: float) -> None:
+    entry = only(a_day(guessed(0, earliest, latest), watches=(watched(0, 45),)))
+    assert (entry.status, entry.rule) == ("Not observed", "seen_sometime")
+    assert "clock was not set" in entry.notes
+
+
+def test_who_cannot_have_been_in_a_watched_lesson_is_unseen() -> None:
+    assert only(a_day(guessed(50, 45, 600), watches=(watched(0, 45),))).status == "Not seen"
+
+
+def test_late_is_noted_when_an_estimate_may_have_been_on_time() -> None:
+    late = only(a_day(seen(20), guessed(5, -20, 30)))
+    assert (late.status, late.rule) == ("Late", "seen_late")
+    assert "clock was not set" in late.notes
+    assert not only(a_day(seen(20), guessed(15, 11, 30))).notes
+
+
+def test_a_certain_sighting_needs_no_estimate() -> None:
+    entry = only(a_day(seen(5), guessed(1, -600, 600)))
+    assert (entry.status, entry.rule, entry.notes, entry.timestamp) == ("Present", "seen", "", at(5))
+
+
+def test_a_mark_of_an_uncertain_time_counts_for_its_lesson_or_where_it_surely_belongs() -> None:
+    vague = replace(marked("late", 5), within=(at(-600), at(600)))
+    assert only(a_day(marks=(vague,))).status == "Not observed"
+    assert only(a_day(marks=(replace(vague, lesson_id="one"),))).status == "Late"
+    assert only(a_day(marks=(replace(vague, within=(at(0), at(44))),))).status == "Late"
+
+
+def test_without_lessons_an_estimate_counts_only_within_the_day() -> None:
+    sure = only(a_day(guessed(30, -30, 60), lessons=()))
+    assert (sure.status, sure.rule) == ("Present", "seen_estimated")
+    assert entries(a_day(guessed(30, -300, 60), lessons=()), RULES, LATER) == []
+
+
+@given(
+    start=st.floats(-600, 600),
+    before=st.floats(0, 3000),
+    after=st.floats(0, 3000),
+    watches=st.sampled_from([(), (watched(0, 45),)]),
+)
+def test_an_estimate_never_makes_anybody_late_or_unseen(
+    start: float, before: float, after: float, watches: tuple[Watch, ...]
+) -> None:
+    without = only(a_day(watches=watches))
+    entry = only(a_day(guessed(start, start - before, start + after), watches=watches))
+    assert entry.status in {"Present", "Not observed", without.status}
+    assert entry.status not in {"Late", "Absent"}
+    if entry.status == "Present":
+        assert entry.notes

@@ -16,15 +16,17 @@ from hub.core.ingest import (
     Unusable,
     advance,
     busy,
+    busy_unread,
     clone_suspected,
     judge,
+    limits,
     read,
     supersedes,
 )
 from protocol.codec import encode
 from protocol.delivery import Receipt, SeqRange
 from protocol.status import Status
-from protocol.topics import up
+from protocol.topics import UP_CHANNELS, up
 from tests.hub_core.builders import EPOCH, START, UNIT, a_batch, a_message, an_event, an_id
 
 SITE = "test-site"
@@ -108,6 +110,81 @@ def test_a_seq_that_came_twice_in_a_batch_is_accepted_once_and_not_buried() -> N
 def test_busy_takes_nothing() -> None:
     receipt = busy(a_batch([an_event(1)]), 5.0)
     assert (receipt.result, receipt.accepted, receipt.retry_after_s) == ("busy", (), 5.0)
+
+
+def test_an_event_at_a_place_that_another_one_has_is_neither_taken_nor_buried() -> None:
+    known = Known([OnRecord(an_id(1), (UNIT, EPOCH, 1), "0" * 64)])
+    verdict = judge(a_batch([an_event(1), an_event(2)]), known)
+    assert (verdict.misplaced, verdict.refused, verdict.conflicts) == ([1], [], 0)
+    receipt = verdict.receipt(2)
+    assert [(one.seq, one.code) for one in receipt.rejected] == [(1, "seq_taken")]
+    assert receipt.accepted == (SeqRange(first=2, last=2),)
+
+
+def test_of_two_events_at_one_new_place_the_first_is_taken_and_its_seq_is_not_refused() -> None:
+    verdict = judge(a_batch([an_event(1), an_event(1, event_id=an_id(9))]), Known())
+    assert (verdict.misplaced, len(verdict.new)) == ([1], 1)
+    assert verdict.receipt(1).rejected == ()
+
+
+def on_record_elsewhere(**changed: Any) -> Known:
+    """The same event in another stream, in which its unit numbered it anew."""
+    [row] = a_batch([an_event(7, **({"event_id": an_id(1)} | changed))], epoch="00000000000000bb").rows
+    return Known([OnRecord(row.event.event_id, row.place, row.sha256), OnRecord(an_id(2), (UNIT, EPOCH, 1), "0" * 64)])
+
+
+@pytest.mark.parametrize("seq", [1, 5])
+def test_a_late_copy_of_an_event_that_its_unit_has_numbered_anew_is_no_contradiction(seq: int) -> None:
+    known = on_record_elsewhere()
+    verdict = judge(a_batch([an_event(7, event_id=an_id(1)) | {"seq": seq}]), known)
+    assert (verdict.new, verdict.duplicate, verdict.misplaced) == ([], [], [])
+    assert (verdict.conflicts, verdict.moved, verdict.settled) == (0, 1, {seq})
+    assert [(one.seq, one.code) for one in verdict.receipt(0).rejected] == [(seq, "moved")]
+
+
+@pytest.mark.parametrize("other", [{"score": 0.1}, {"at": START + timedelta(seconds=1)}])
+def test_an_id_that_is_on_record_elsewhere_with_another_content_is_a_contradiction(other: dict[str, Any]) -> None:
+    verdict = judge(a_batch([an_event(7, event_id=an_id(1), **other) | {"seq": 5}]), on_record_elsewhere())
+    assert (verdict.conflicts, verdict.moved) == (1, 0)
+
+
+def test_an_id_at_two_places_of_one_stream_or_of_two_units_is_a_contradiction() -> None:
+    known = on_record_elsewhere()
+    batches = [
+        a_batch([an_event(7, event_id=an_id(1)) | {"seq": 8}], epoch="00000000000000bb"),
+        a_batch([an_event(7, event_id=an_id(1)) | {"seq": 5}], unit_id=an_id(404)),
+    ]
+    assert [judge(batch, known).conflicts for batch in batches] == [1, 1]
+
+
+@pytest.mark.parametrize("channel", ["events", "backlog"])
+def test_a_batch_of_which_only_the_beginning_is_at_hand_can_be_answered(channel: str) -> None:
+    message = a_message([an_event(seq) for seq in range(1, 50)])
+    cut = Arrival(up(SITE, UNIT, channel).topic, encode(message)[:400], START)
+    answer = busy_unread(cut, SITE, 5.0)
+    assert answer is not None
+    unit_id, receipt = answer
+    assert unit_id == UNIT
+    assert (receipt.epoch, receipt.batch_id, receipt.result) == (EPOCH, message.batch_id, "busy")
+    assert receipt.retry_after_s == 5.0
+
+
+@given(st.binary(max_size=500), st.sampled_from([*UP_CHANNELS, "nothing"]))
+def test_no_beginning_of_a_message_crashes_the_one_who_answers_it(payload: bytes, channel: str) -> None:
+    topic = EVENTS.replace("events", channel)
+    assert busy_unread(Arrival(topic, payload, START), SITE, 5.0) is None
+
+
+def test_what_an_event_says_is_never_taken_for_the_batch_it_is_in() -> None:
+    inner = b'{"events":[{"batch_id":"' + an_id(1).encode() + b'","epoch":"' + EPOCH.encode() + b'"}]}'
+    assert busy_unread(Arrival(EVENTS, inner, START), SITE, 5.0) is None
+
+
+def test_the_more_units_speak_the_less_each_may_have_under_way_of_what_waited() -> None:
+    windows = [limits(units, 0.0).backlog_in_flight for units in (0, 1, 100, 1000, 100_000)]
+    assert windows == sorted(windows, reverse=True)
+    assert (windows[0], windows[-1]) == (8, 1)
+    assert limits(40, 0.9).backlog_in_flight < limits(40, 0.0).backlog_in_flight
 
 
 def _seqs(receipt: Receipt) -> list[int]:

@@ -1,16 +1,17 @@
 """Fakes that keep the contracts of `hub.core.ports`: a clock moved by hand, a link, an inbox, a store in memory."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hub.core.errors import StoreUnavailable
-from hub.core.ingest import Arrival, Batch, Known, OnRecord, Unusable, advance, judge
+from hub.core.ingest import MOVED, Arrival, Batch, Known, OnRecord, Unusable, Verdict, advance, judge
 from hub.core.ports import Greeting, Taken
 from protocol.base import Envelope
 from protocol.codec import decode
 from protocol.content import Applied
-from protocol.delivery import Hello
+from protocol.delivery import Audit, AuditAnswer, Hello, RangeDigest, SeqRange, xor64
 from protocol.status import Status
 from protocol.topics import parse
 from tests.hub_core.builders import START
@@ -39,10 +40,15 @@ class FakeInbox:
 
     def __init__(self) -> None:
         self.waiting: list[Arrival] = []
+        self.no_room_for: list[Arrival] = []
 
     def take(self, most: int, timeout_s: float) -> list[Arrival]:  # noqa: ARG002 (the port's signature)
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         return taken
+
+    def turned_away(self) -> list[Arrival]:
+        away, self.no_room_for = self.no_room_for, []
+        return away
 
 
 @dataclass
@@ -77,12 +83,20 @@ class FakeLink:
 
 
 class MemoryEventStore:
-    """Keeps the contract of `EventStore`; `away` makes it unavailable, `fail_after` breaks it after so many commits."""
+    """Keeps the contract of `EventStore` with the verdicts of the real one, at a cost that does not grow.
+
+    `away` makes it unavailable, `lose_answer` breaks it between the commit and its answer.
+    """
 
     def __init__(self, units: Sequence[str]) -> None:
         self.units = set(units)
         self.events: dict[tuple[str, str, int], OnRecord] = {}
+        self.places: dict[str, tuple[str, str, int]] = {}
+        """Where an event stands, by its id."""
         self.refused: set[tuple[str, str, int]] = set()
+        """Places of events in quarantine that wait for a decision."""
+        self.settled: dict[tuple[str, str], set[int]] = defaultdict(set)
+        """Every seq of a stream that is on record or was refused."""
         self.high: dict[tuple[str, str], int] = {}
         self.statuses: dict[str, Status] = {}
         self.status_at: dict[str, datetime] = {}
@@ -100,28 +114,77 @@ class MemoryEventStore:
         if self.away:
             raise StoreUnavailable("no database listens")
 
+    def _known(self, batches: Sequence[Batch]) -> Known:
+        """Return what is on record under any id or place of these batches."""
+        rows = [row for batch in batches for row in batch.rows]
+        places = {row.place for row in rows} | {self.places.get(row.event.event_id) for row in rows}
+        return Known(self.events[place] for place in places if place in self.events)
+
     def take(self, batches: Sequence[Batch]) -> list[Taken]:
         self._check()
-        known = Known(self.events.values())
-        taken = []
-        for batch in batches:
-            if batch.unit_id not in self.units:
-                taken.append(Taken(batch, None))
-                continue
-            verdict = judge(batch, known)
-            for row in verdict.new:
-                assert row.place not in self.events, "an event twice"
-                self.events[row.place] = OnRecord(row.event.event_id, row.place, row.sha256)
-            self.refused |= {(one.unit_id, one.epoch, one.seq) for one in verdict.refused}
-            stream = (batch.unit_id, batch.epoch)
-            settled = {seq for *place, seq in [*self.events, *self.refused] if tuple(place) == stream}
-            self.high[stream] = advance(self.high.get(stream, 0), settled)
-            conflicts = sum(1 for one in verdict.refused if one.code == "conflict")
-            receipt = verdict.receipt(self.high[stream])
-            taken.append(Taken(batch, receipt, conflicts=conflicts, refused=len(verdict.refused)))
+        served = [batch for batch in batches if batch.unit_id in self.units]
+        known = self._known(served)
+        verdicts = {id(batch): judge(batch, known) for batch in served}
+        # The marks of one transaction are those at its end, as in the database.
+        for verdict in verdicts.values():
+            self._commit(verdict)
+        taken = [self._taken(batch, verdicts.get(id(batch))) for batch in batches]
         if self.lose_answer:
             raise StoreUnavailable("the connection broke")
         return taken
+
+    def _commit(self, verdict: Verdict) -> None:
+        stream = (verdict.batch.unit_id, verdict.batch.epoch)
+        for row in verdict.new:
+            assert row.place not in self.events, "an event twice"
+            assert row.event.event_id not in self.places, "an event at two places"
+            self.events[row.place] = OnRecord(row.event.event_id, row.place, row.sha256)
+            self.places[row.event.event_id] = row.place
+        self.refused -= {(*stream, seq) for seq in [row.event.seq for row in verdict.new] + verdict.duplicate}
+        self.refused |= {(one.unit_id, one.epoch, one.seq) for one in verdict.refused if one.code != MOVED}
+        self.settled[stream] |= verdict.settled
+        self.high[stream] = advance(self.high.get(stream, 0), self.settled[stream])
+
+    def _taken(self, batch: Batch, verdict: Verdict | None) -> Taken:
+        if verdict is None:
+            return Taken(batch, None)
+        return Taken(
+            batch,
+            verdict.receipt(self.high[batch.unit_id, batch.epoch]),
+            conflicts=verdict.conflicts,
+            refused=len(verdict.refused) - verdict.moved,
+            misplaced=len(verdict.misplaced),
+            moved=verdict.moved,
+        )
+
+    def audit(self, unit_id: str, audit: Audit) -> AuditAnswer | None:
+        self._check()
+        if unit_id not in self.units:
+            return None
+        differing = tuple(
+            SeqRange(first=one.first, last=one.last)
+            for one in audit.digests
+            if one.count and self._digest(unit_id, audit.epoch, one) != (one.count, one.xor64)
+        )
+        return AuditAnswer(epoch=audit.epoch, audit_id=audit.audit_id, differing=differing)
+
+    def _digest(self, unit_id: str, epoch: str, asked: RangeDigest) -> tuple[int, str]:
+        places = [(unit_id, epoch, seq) for seq in range(asked.first, asked.last + 1)]
+        held = [self.events[place].sha256 for place in places if place in self.events]
+        return len(held), xor64(held)
+
+    def lose(self, places: Iterable[tuple[str, str, int]]) -> None:
+        """Lose committed events, as a failover to a replica that lags does; the marks stay."""
+        for place in places:
+            del self.places[self.events.pop(place).event_id]
+
+    def remembered(self) -> "MemoryEventStore":
+        """Return a copy of all that is on record, to go back to: a backup."""
+        copy = MemoryEventStore(sorted(self.units))
+        copy.events, copy.places, copy.refused = dict(self.events), dict(self.places), set(self.refused)
+        copy.settled.update({stream: set(seqs) for stream, seqs in self.settled.items()})
+        copy.high, copy.statuses, copy.applied = dict(self.high), dict(self.statuses), dict(self.applied)
+        return copy
 
     def greet(self, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:  # noqa: ARG002
         self._check()

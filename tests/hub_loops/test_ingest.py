@@ -13,10 +13,22 @@ from hub.core.errors import BadInput, Conflict
 from hub.core.ingest import Arrival, Batch, Unusable
 from hub.core.ports import Taken
 from hub.loops.ingest import IngestLoop
+from hub.loops.ingest_state import IngestState
 from protocol.base import Envelope
 from protocol.codec import encode
 from protocol.content import Applied, Want, Wanted
-from protocol.delivery import Hello, Receipt, Welcome
+from protocol.delivery import (
+    Audit,
+    AuditAnswer,
+    Hello,
+    Limits,
+    RangeDigest,
+    Receipt,
+    SeqRange,
+    Welcome,
+    xor64,
+)
+from protocol.events import event_sha256
 from protocol.status import Status
 from protocol.topics import up
 from tests.hub_core.builders import BOOT, EPOCH, PACK, START, UNIT, a_message, an_event, an_id
@@ -234,6 +246,113 @@ def test_a_retained_status_counts_from_when_it_was_written(hub: Hub) -> None:
     hub.hears("status", status)
     hub.answers()
     assert hub.store.status_at[UNIT] == START
+
+
+def test_an_old_copy_of_a_file_is_reported_and_its_events_are_not_kept(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.hears_events(1, 2)
+    hub.answers()
+    hub.hears_events(2, number=2, event_id=an_id(77))
+    [receipt] = hub.receipts()
+    assert [(one.seq, one.code) for one in receipt.rejected] == [(2, "seq_taken")]
+    assert "old file put back" in caplog.text
+    assert hub.store.refused == set()
+
+
+def test_a_late_copy_of_an_event_that_was_numbered_anew_is_no_alarm(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    hub.hears("events", a_message([an_event(1)], epoch="00000000000000bb"))
+    hub.answers()
+    hub.hears_events(1, number=2)
+    [receipt] = hub.receipts()
+    assert [(one.seq, one.code) for one in receipt.rejected] == [(1, "moved")]
+    assert hub.store.refused == set()
+    assert [record.levelname for record in caplog.records if "numbered anew" in record.message] == ["INFO"]
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_what_waited_is_taken_as_what_happens_now_is(hub: Hub) -> None:
+    hub.hears("backlog", a_message([an_event(1)]))
+    [receipt] = hub.receipts()
+    assert receipt.accepted == (SeqRange(first=1, last=1),)
+
+
+def test_the_welcome_names_the_hello_it_answers_and_what_may_be_sent(hub: Hub) -> None:
+    hub.loop._limits = lambda: Limits(backlog_in_flight=1)
+    hub.hears("hello", a_hello().model_copy(update={"hello_id": an_id(5)}))
+    [welcome] = hub.answers()
+    assert isinstance(welcome, Welcome)
+    assert (welcome.hello_id, welcome.limits.backlog_in_flight) == (an_id(5), 1)
+
+
+def test_an_audit_is_answered_with_what_the_database_lacks(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.hears_events(1, 2)
+    hub.answers()
+    sha256s = [event_sha256(an_event(seq)) for seq in (1, 2)]
+    digest = RangeDigest(first=1, last=1000, count=2, xor64=xor64(sha256s))
+    audit = Audit(epoch=EPOCH, audit_id=an_id(8), digests=(digest,))
+    hub.hears("audit", audit)
+    assert hub.answers() == [AuditAnswer(epoch=EPOCH, audit_id=an_id(8))]
+    hub.store.lose([(UNIT, EPOCH, 2)])
+    hub.hears("audit", audit)
+    [answer] = hub.answers()
+    assert isinstance(answer, AuditAnswer)
+    assert answer.differing == (SeqRange(first=1, last=1000),)
+    assert "differs" in caplog.text
+    hub.hears("audit", audit, unit_id=an_id(404))
+    assert hub.answers() == []
+
+
+def test_a_batch_that_found_no_room_is_told_to_come_again_without_being_read(hub: Hub) -> None:
+    message = a_message([an_event(1)], number=6)
+    topic = up(SITE, UNIT, "backlog").topic
+    hub.inbox.no_room_for = [
+        Arrival(topic, encode(message)[:400], START),
+        Arrival(topic, b'{"garbage', START),
+    ]
+    [receipt] = hub.receipts()
+    assert (receipt.batch_id, receipt.result) == (message.batch_id, "busy")
+    assert hub.store.events == {}
+
+
+def test_lanes_that_share_their_state_say_once_that_the_database_is_away_and_one_asks_for_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    first, second = Hub(), Hub()
+    state = IngestState(first.clock)
+    for hub in (first, second):
+        hub.loop._state = state
+        hub.store.away = True
+        hub.hears_events(1)
+        assert [one.result for one in hub.receipts()] == ["busy"]
+    assert (first.store.calls, second.store.calls) == (1, 0)
+    assert caplog.text.count("database lost") == 1
+
+
+def test_lost_transactions_are_counted_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock, lost = FakeClock(), [0]
+    state = IngestState(clock, lambda: lost[0])
+    for repeated in (0, 3, 3, 5):
+        lost[0] = repeated
+        clock.move(timedelta(minutes=2))
+        state.report()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["lost transactions run again count=3", "lost transactions run again count=2"]
+
+
+def test_units_count_as_heard_for_some_minutes() -> None:
+    clock = FakeClock()
+    state = IngestState(clock)
+    state.heard(UNIT)
+    state.heard(UNIT)
+    state.heard(STRANGE)
+    assert state.units_heard() == 2
+    clock.move(timedelta(minutes=20))
+    state.report()
+    assert state.units_heard() == 0
 
 
 STEPS = st.lists(

@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 
 from hub.core.errors import StoreUnavailable
-from hub.core.ports import GalleryState, PreparedHead
+from hub.core.ports import GalleryState, PackPart, PreparedHead
 from hub.loops.publisher import PublisherLoop, Requests
 from protocol.base import MAX_PART_BYTES, sha256_hex
-from protocol.content import ContentKind, Part, Want, Wanted
+from protocol.content import PACK_PARTS_AT_ONCE, ContentKind, Part, Want, Wanted
 from tests.hub_core.builders import UNIT, an_id
 from tests.hub_loops.fakes import FakeClock, FakeLink
 
 SITE = "test-site"
+PACK_FILE = "c" * 64
 
 
 class MemoryGalleries:
@@ -48,18 +49,42 @@ class MemoryGalleries:
         return self.contents.get(content_hash)
 
 
+class MemoryShelf:
+    """Keeps the contract of `PackShelf`: one file of ten parts."""
+
+    def part(self, kind: ContentKind, content_hash: str, index: int) -> PackPart | None:
+        known = kind == "pack_file" and content_hash == PACK_FILE and index < 10
+        return PackPart(index, 10, bytes([index]) * 100) if known else None
+
+
 class Hub:
     """A publisher with fakes around it."""
 
     def __init__(self) -> None:
         self.clock, self.link, self.store = FakeClock(), FakeLink(), MemoryGalleries()
         self.requests = Requests()
-        self.loop = PublisherLoop(site=SITE, link=self.link, store=self.store, clock=self.clock, requests=self.requests)
+        self.loop = PublisherLoop(
+            site=SITE,
+            link=self.link,
+            store=self.store,
+            clock=self.clock,
+            requests=self.requests,
+            shelf=MemoryShelf(),
+        )
 
     def heads(self) -> list[bytes]:
         self.clock.move(timedelta(seconds=2))
         self.loop.step()
         return [sent.payload for sent in self.link.take() if sent.topic.endswith("/head") and sent.retain]
+
+    def ask_for_pack(self, from_part: int = 0, content_hash: str = "", unit_id: str = UNIT) -> None:
+        item = Wanted(kind="pack_file", hash=content_hash or PACK_FILE, from_part=from_part)
+        self.requests.want(unit_id, Want(items=(item,)))
+
+    def answers(self) -> list[Part]:
+        self.loop.step()
+        found = [sent.message for sent in self.link.take() if sent.topic.endswith("/part")]
+        return [message for message in found if isinstance(message, Part)]
 
     def parts(self, content_hash: str, from_part: int = 0) -> list[Part]:
         item = Wanted(kind="manifest", hash=content_hash, from_part=from_part)
@@ -155,7 +180,7 @@ def test_requests_are_bounded() -> None:
     for number in range(5000):
         requests.want(an_id(number), Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
     taken = []
-    while wants := requests.take(0)[0]:
+    while wants := requests.take(0).wants:
         taken += wants
     assert len(taken) == 1000
 
@@ -185,3 +210,53 @@ def test_many_wants_do_not_keep_new_revisions_waiting(hub: Hub) -> None:
         hub.loop.step()
         answered.append(sum(sent.topic.endswith("/part") for sent in hub.link.take()))
     assert answered == [20, 20, 10]
+
+
+def test_a_pack_is_handed_out_a_few_parts_at_a_time(hub: Hub) -> None:
+    hub.ask_for_pack()
+    assert [(part.index, part.count) for part in hub.answers()] == [(0, 10), (1, 10), (2, 10), (3, 10)]
+    assert PACK_PARTS_AT_ONCE == 4
+    hub.ask_for_pack(from_part=8)
+    assert [part.data for part in hub.answers()] == [bytes([8]) * 100, bytes([9]) * 100]
+
+
+def test_a_part_of_a_pack_that_is_not_offered_is_answered_as_missing(hub: Hub) -> None:
+    hub.ask_for_pack(content_hash="d" * 64)
+    assert [part.missing for part in hub.answers()] == [True]
+    hub.ask_for_pack(from_part=10)
+    assert [part.missing for part in hub.answers()] == [True]
+
+
+def test_galleries_go_before_packs(hub: Hub) -> None:
+    """A pack on its way never delays an erasure."""
+    content = b"sealed"
+    hub.store.contents[sha256_hex(content)] = content
+    for number in range(30):
+        hub.store.revision[an_id(number)] = hub.store.prepared[an_id(number)] = 1
+        hub.store.pushed[an_id(number)] = 0
+        hub.ask_for_pack(unit_id=an_id(number))
+    hub.requests.want(UNIT, Want(items=(Wanted(kind="manifest", hash=sha256_hex(content)),)))
+    kinds = [part.kind for part in hub.answers()]
+    assert kinds == ["manifest"] + ["pack_file"] * 16
+    assert [part.kind for part in hub.answers()] == ["pack_file"] * 16
+
+
+def test_one_unit_cannot_fill_the_queue_with_wants_for_a_pack(hub: Hub) -> None:
+    hub.heads()
+    for number in range(1000):
+        hub.ask_for_pack(from_part=number % 10)
+    assert [part.index for part in hub.answers()] == [9]
+    assert hub.answers() == []
+
+
+def test_a_unit_that_is_not_ours_is_given_no_pack(hub: Hub) -> None:
+    hub.heads()
+    hub.ask_for_pack(unit_id=an_id(77))
+    assert hub.answers() == []
+
+
+def test_a_want_of_both_kinds_is_answered_for_both(hub: Hub) -> None:
+    hub.heads()
+    items = (Wanted(kind="pack_file", hash=PACK_FILE), Wanted(kind="manifest", hash="0" * 64))
+    hub.requests.want(UNIT, Want(items=items))
+    assert [(part.kind, part.missing) for part in hub.answers()] == [("manifest", True)] + [("pack_file", False)] * 4

@@ -112,6 +112,16 @@ def test_a_large_amount_is_derived_without_a_pause_and_then_it_rests() -> None:
     assert (register.dirty, len(pauses)) == (0, 1)
 
 
+def test_while_much_comes_in_it_rests_between_parts_and_still_goes_on() -> None:
+    register = Register()
+    pauses: list[float] = []
+    loop = DeriveLoop(store=register, clock=FakeClock(), pause=pauses.append, pressed=lambda: True)
+    register.dirty = 2 * MOST_AT_ONCE
+    for _ in range(2):
+        loop.step()
+    assert (register.dirty, len(pauses)) == (0, 2)
+
+
 def test_lessons_that_ended_are_looked_for_now_and_then() -> None:
     register, clock = Register(), FakeClock()
     loop = DeriveLoop(store=register, clock=clock, pause=lambda _: None)

@@ -1,0 +1,57 @@
+"""What the hub has of a unit's stream beside what the unit holds receipts for: the daily audit."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.sql.elements import TextClause
+
+from hub.adapters import quarantine_store
+from hub.adapters.column_types import UuidColumn
+from protocol.delivery import Audit, RangeDigest, SeqRange
+
+MOST_SEQS = 10_000
+"""Longest range that is compared; units send ranges of 1,000."""
+
+_AT_ONCE = 50
+_NOTHING = (0, "0" * 16)
+
+
+def differing(connection: Connection, unit_id: str, audit: Audit) -> tuple[SeqRange, ...]:
+    """Return the ranges in which the hub has other events than the unit holds receipts for, in the unit's order.
+
+    What the unit says nothing is in is not compared, nor a range of more than MOST_SEQS. Events that a person had taken
+    from the quarantine do not count: the unit holds them as dead letters, which it does not count either, until it
+    sends them itself. Only reads.
+    """
+    besides = quarantine_store.replayed(connection, unit_id, audit.epoch)
+    asked = [one for one in audit.digests if one.count and one.last - one.first < MOST_SEQS]
+    found: list[SeqRange] = []
+    for at in range(0, len(asked), _AT_ONCE):
+        some = asked[at : at + _AT_ONCE]
+        parameters = {"unit_id": unit_id, "epoch": audit.epoch}
+        held = {row.place: (row.held, row.xor64) for row in connection.execute(comparison(some, besides), parameters)}
+        found += [
+            SeqRange(first=one.first, last=one.last)
+            for place, one in enumerate(some)
+            if held.get(place, _NOTHING) != (one.count, one.xor64)
+        ]
+    return tuple(found)
+
+
+def comparison(digests: Sequence[RangeDigest], besides: Sequence[int] = ()) -> TextClause:
+    """Return the query for count and combination of each of these ranges that has any event, without some seqs."""
+    # Written as numbers, which they were checked to be: bound one by one they would cost more than the comparison.
+    spans = " union all ".join(
+        f"select {place:d} as place, {one.first:d} as lowest, {one.last:d} as highest"
+        for place, one in enumerate(digests)
+    )
+    without = f" and events.seq not in ({','.join(format(seq, 'd') for seq in besides)})" if besides else ""
+    # Combined as integers: of bytes MySQL 8 makes bytes and MariaDB a number. Read as text: not every driver has
+    # integers of 64 bits without a sign.
+    query = (
+        "select span.place, count(*) as held,"  # noqa: S608 (numbers only)
+        " lower(lpad(hex(bit_xor(cast(conv(hex(left(events.payload_sha256, 8)), 16, 10) as unsigned))), 16, '0'))"
+        f" as xor64 from ({spans}) as span join events on events.unit_id = :unit_id and events.epoch = :epoch"
+        f" and events.seq between span.lowest and span.highest{without} group by span.place"
+    )
+    return text(query).bindparams(bindparam("unit_id", type_=UuidColumn))
