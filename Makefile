@@ -1,6 +1,6 @@
 # Everything a developer or an operator trying it out needs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench wheel lock clean
+.PHONY: help setup demo test check fmt bench faults wheel lock clean
 
 PYTHON := .venv/bin/python
 FAST := not server and not model and not build and not machine and not system and not slow
@@ -30,6 +30,10 @@ fmt: $(PYTHON) ## put imports and lines in order
 
 bench: setup ## measure this machine beside DeepFace, dlib, face_recognition; writes build/bench.json (BENCH_ARGS=--quick)
 	@$(PYTHON) -m deploy.bench $(BENCH_ARGS)
+
+faults: setup ## break everything that can break, 1,000 kills included, and judge; writes build/faults.json (FAULTS_ARGS=--quick)
+	@sh deploy/faults.sh
+	@$(PYTHON) -m tests.faults $(FAULTS_ARGS)
 
 wheel: $(PYTHON) ## build dist/rollcall-*.whl
 	@$(PYTHON) -m pip wheel --quiet --no-deps -w dist .

@@ -16,6 +16,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import hypothesis
 import pytest
 
 from deploy.database_server import Database, DatabaseServer
@@ -23,6 +24,10 @@ from deploy.environment import PROJECT, developers_broker, developers_mysql, ser
 from deploy.mqtt_answer import broker_version
 from deploy.own_process import ServerMissing
 from deploy.private_servers import MosquittoSettings, PrivateMariaDb, PrivateMosquitto
+
+# No test fails for being slow on a busy machine: speed is compared by `make bench`, in one run.
+hypothesis.settings.register_profile("rollcall", deadline=None)
+hypothesis.settings.load_profile("rollcall")
 
 PACK = PROJECT / "build" / "packs" / "dlib"
 PACK_TIMEOUT_S = 600
