@@ -16,8 +16,10 @@ from deploy.bench.cold import measure_cold
 from deploy.bench.commit import measure_commit
 from deploy.bench.contest import QUICK, Contest, Effort
 from deploy.bench.detection import measure_detection
+from deploy.bench.edge_commit import measure_edge_commits
 from deploy.bench.embedding import measure_embedding
 from deploy.bench.figures import Report
+from deploy.bench.ingest import measure_ingest
 from deploy.bench.unit_process import measure_unit_process
 from deploy.bench.video import measure_video
 from deploy.environment import PROJECT, shared_data_folder
@@ -32,6 +34,8 @@ PARTS: dict[str, Callable[[Contest], None]] = {
     "cold": measure_cold,
     "video": measure_video,
     "commit": measure_commit,
+    "journal": measure_edge_commits,
+    "ingest": measure_ingest,
     "unit": measure_unit_process,
     "detect": measure_detection,
 }

@@ -50,6 +50,12 @@ class Effort:
     starts: int = 5
     memory_s: float = 12.0
     chips_repeats: int = 4
+    ingest_events: int = 300_000
+    """Committed to find a rate."""
+    backlog_batches: int = 10
+    """Batches of 100 events that each unit of a fleet had waiting."""
+    fleet_units: int = 1000
+    edge_commits: int = 2000
 
 
 QUICK = Effort(
@@ -63,6 +69,10 @@ QUICK = Effort(
     starts=1,
     memory_s=4.0,
     chips_repeats=1,
+    ingest_events=4_000,
+    backlog_batches=2,
+    fleet_units=40,
+    edge_commits=50,
 )
 
 

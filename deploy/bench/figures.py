@@ -25,19 +25,33 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should reach: a ratio of at least `ratio`, or a value of at most `at_most`."""
+    """What a figure should reach: a ratio of at least `ratio`, or a value of at most `at_most` or at least `at_least`.
+
+    With a ratio and a value it has to reach both.
+    """
 
     ratio: float | None = None
     at_most: float | None = None
+    at_least: float | None = None
 
     def met_by(self, figure: Figure) -> bool:
         """Tell whether a figure reaches it; what was not measured does not."""
+        checks = []
         if self.ratio is not None:
-            return figure.ratio is not None and figure.ratio >= self.ratio
-        return figure.value is not None and self.at_most is not None and figure.value <= self.at_most
+            checks.append(figure.ratio is not None and figure.ratio >= self.ratio)
+        if self.at_most is not None:
+            checks.append(figure.value is not None and figure.value <= self.at_most)
+        if self.at_least is not None:
+            checks.append(figure.value is not None and figure.value >= self.at_least)
+        return bool(checks) and all(checks)
 
     def __str__(self) -> str:
-        return f"at least {self.ratio:g}x" if self.ratio is not None else f"at most {self.at_most:g}"
+        said = [
+            ("at least {:g}x", self.ratio),
+            ("at most {:g}", self.at_most),
+            ("at least {:g}", self.at_least),
+        ]
+        return " and ".join(text.format(value) for text, value in said if value is not None)
 
 
 @dataclass(slots=True)
@@ -78,10 +92,12 @@ class Report:
         self.compare(name, value_ms, other)
         self._in_tables.add(len(self.entries) - 1)
 
-    def compare_rate(self, name: str, value: float, other: tuple[str, float], target: Target | None = None) -> None:
-        """Keep a number of frames a second beside another one: more is better."""
+    def compare_rate(
+        self, name: str, value: float, other: tuple[str, float], target: Target | None = None, unit: str = "frames/s"
+    ) -> None:
+        """Keep a number a second beside another one: more is better."""
         whose, rate = other
-        self._keep(Figure(name, round(value, 3), "frames/s", whose, round(value / rate, 2)), target)
+        self._keep(Figure(name, round(value, 3), unit, whose, round(value / rate, 2)), target)
 
     def missing(self, name: str, reason: str) -> None:
         """Keep that something was not measured, and why. It has no target: nothing is known of it."""

@@ -76,7 +76,7 @@ def _give_gallery(unit: OwnUnit, engine: Engine, data_key: bytes, hub_key: bytes
         text = body.to_bytes().decode()
         head = Head(body=text, signature=sealing.sign(hub_key, text.encode()))
         store.stage(body.manifest_hash, sealed)
-        store.swap(StagedGallery(body, head.to_bytes(), sealed, None, _hashes(entries)))
+        store.swap(StagedGallery(body, head.to_bytes(), _hashes(entries)))
     finally:
         file.close()
 
