@@ -12,6 +12,7 @@ import typer.main
 
 from deploy.environment import PROJECT
 from edge.cli.commands import app as edge_app
+from edge.loops.supervisor import STUCK
 from hub.cli import app as hub_app
 
 PAGES = sorted(
@@ -184,14 +185,55 @@ def test_settings_in_the_pages_are_toml(page: Path) -> None:
 
 def test_the_runbook_has_every_problem_a_unit_reports() -> None:
     """An operator who reads a code in the log finds it, and finds no code that does not exist."""
-    reported = words_in_source("edge", r"\.(?:problem|failed)\(\s*\"([a-z_]+)\"")
+    reported = words_in_source("edge", r"(?:\.problem|\.failed|\bRaise)\(\s*\"([a-z_]+)\"")
     assert codes_in_table("Problems a unit reports") == reported
 
 
 def test_the_runbook_has_every_reason_against_a_gallery() -> None:
     """The words in `gallery status` are explained."""
-    refused = words_in_source("edge", r"GalleryRefused\(\s*\"([a-z_]+)\"")
+    refused = words_in_source("edge", r"(?:GalleryRefused|\._refused)\(\s*\"([a-z_]+)\"")
     assert codes_in_table("Why a unit refuses a gallery") == refused
+
+
+def test_the_runbook_has_everything_that_the_fleet_may_say_of_a_unit() -> None:
+    """The codes in `rollcall-hub units --json` are explained; what a unit's disk is stands among its own problems."""
+    said = words_in_source("hub", r"\bTrouble\(\s*\"([a-z_]+)\"")
+    assert codes_in_table("What `rollcall-hub units` says") == said
+    assert {"disk_low", "disk_full", "disk_read_only"} <= codes_in_table("Problems a unit reports")
+
+
+def test_the_runbook_has_every_reason_against_a_record() -> None:
+    """The words in `quarantine list` and `dead-letters list` are explained."""
+    refused = (
+        words_in_source("protocol", r"\bBadEvent\(\s*\"([a-z_]+)\"")
+        | words_in_source("hub", r"\b(?:BadEvent|Unusable)\(\s*\"([a-z_]+)\"")
+        | words_in_source("hub", r"\bRefused\([^)\"\[]*\"([a-z_]+)\"")
+        | words_in_source("hub", r"\((?:UnknownTopic|WrongVersion|TooLarge), \"([a-z_]+)\"\)")
+        | words_in_source("hub", r"\b(?:CONFLICT|SEQ_TAKEN) = \"([a-z_]+)\"")
+        | words_in_source("edge", r"\b(?:NO_ANSWER|SEQ_TAKEN) = \"([a-z_]+)\"")
+    )
+    assert {"invalid", "unstorable", "too_large"} <= refused
+    assert codes_in_table("Why the hub refuses a record") == refused
+
+
+@pytest.mark.parametrize(
+    ("heading", "package"),
+    [("### Lines in the unit's log", "edge"), ("### Lines in the hub's log", "hub")],
+)
+def test_lines_of_a_log_are_quoted_as_they_are_written(heading: str, package: str) -> None:
+    """Whoever searches the runbook for what a log says finds it, up to the first figure."""
+    _, found, below = RUNBOOK.read_text(encoding="utf-8").partition(f"\n{heading}\n")
+    assert found
+    rows = re.findall(r"^\| (.+?) \|", re.split(r"\n##", below)[0], re.MULTILINE)[1:]
+    quoted = [span for row in rows for span in _SPAN.findall(row)]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / package).rglob("*.py"))
+    assert len(quoted) > 5
+    assert not [line for line in quoted if re.split(r"[;: ]+\w+=", line)[0] not in sources]
+
+
+def test_the_runbook_has_the_exit_code_of_a_program_that_was_stuck() -> None:
+    """It is seen in the service manager's log, where nothing else explains it."""
+    assert re.search(rf"^\| {STUCK} \| `run`", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=name_of)
@@ -217,3 +259,18 @@ def test_decisions_have_their_parts(page: Path) -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     """A number that is missing would look like a decision somebody took away."""
     assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_the_architecture_names_only_what_is_in_the_code() -> None:
+    """A class that was renamed, or a method that went elsewhere, must not live on in the page about the whole."""
+    spans = _SPAN.findall((PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for package in ("edge", "hub", "recognition", "protocol", "tests/simulation")
+        for path in (PROJECT / package).rglob("*.py")
+    )
+    names = [match for span in spans if (match := re.fullmatch(r"(?:[\w.]+\.)?([A-Z]\w*[a-z]\w*)(?:\.(\w+))?", span))]
+    assert len(names) > 40
+    unknown = {name for name, _ in (match.groups() for match in names) if f"class {name}" not in sources}
+    unknown |= {part for _, part in (match.groups() for match in names) if part and f"def {part}(" not in sources}
+    assert not unknown
