@@ -59,16 +59,28 @@ class Inbox:
                 self._filled.wait(timeout_s)
             taken: list[Arrival] = []
             left, left_bytes = most, _TAKEN_BYTES
-            for rank, queue in enumerate(self._waiting):
-                before = len(taken)
-                while queue and left > 0 and (left_bytes > 0 or not taken):
-                    arrival = queue.popleft()
-                    self._bytes[rank] -= len(arrival.payload)
-                    left, left_bytes = left - 1, left_bytes - len(arrival.payload)
-                    taken.append(arrival)
-                if len(taken) > before:
-                    left, left_bytes = -(-left // _SHARE_OF_LESS_URGENT), left_bytes // _SHARE_OF_LESS_URGENT
+            for rank in range(len(self._waiting)):
+                # Kept back for the less urgent, however much is urgent: otherwise nobody would ever hear of them.
+                others = any(self._waiting[rank + 1 :])
+                kept = left // _SHARE_OF_LESS_URGENT if others else 0
+                kept_bytes = left_bytes // _SHARE_OF_LESS_URGENT if others else 0
+                count, size = self._take_from(rank, taken, left - kept, left_bytes - kept_bytes)
+                left, left_bytes = left - count, left_bytes - size
+                if count:
+                    left = max(kept, -(-left // _SHARE_OF_LESS_URGENT))
+                    left_bytes = max(kept_bytes, left_bytes // _SHARE_OF_LESS_URGENT)
         return taken
+
+    def _take_from(self, rank: int, taken: list[Arrival], most: int, most_bytes: int) -> tuple[int, int]:
+        """Move messages of one rank to `taken`; return how many and how large. One may be larger than the rest."""
+        count = size = 0
+        queue = self._waiting[rank]
+        while queue and count < most and (size < most_bytes or not taken):
+            arrival = queue.popleft()
+            count, size = count + 1, size + len(arrival.payload)
+            taken.append(arrival)
+        self._bytes[rank] -= size
+        return count, size
 
     def turned_away(self) -> list[Arrival]:
         """Return the beginnings of batches that found no room since the last call, the newest thousand of them."""

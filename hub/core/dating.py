@@ -72,7 +72,8 @@ def watched_since(since: datetime, at: datetime, watched_s: float, until: dateti
     """
     length = at - since
     if not timedelta(0) <= length <= _LONGEST_WATCH:
-        length = min(timedelta(seconds=watched_s), _LONGEST_WATCH)
+        # As seconds: a unit may say any number, and a span of time cannot hold all of them.
+        length = timedelta(seconds=min(watched_s, _LONGEST_WATCH.total_seconds()))
     return until - length
 
 

@@ -67,7 +67,7 @@ def estimate(boots: Sequence[UndatedBoot], added_us: int) -> dict[str, Estimate]
     for gap in by_gap.values():
         gap.sort(key=lambda one: (one[0].first_seq, one[1].boot_id))
         _from_below(gap, lows, added_us)
-        _from_above(gap, highs)
+        _from_above(gap, highs, added_us)
     bounds = {boot.boot_id: _bounds(max(lows[boot.boot_id]), min(highs[boot.boot_id])) for boot in boots}
     return _placed(by_gap, bounds)
 
@@ -79,18 +79,21 @@ def _from_below(gap: _Gap, lows: dict[str, list[int]], added_us: int) -> None:
     before = gap[0][0].before
     # Nothing of a boot that came before is later than the beginning of this one.
     free_us = None if before is None else before[1]
+    # Boots that claim to have run for years each would otherwise end in the year 10000.
+    most_us = max([boot.received_us for _, boot in gap] + ([] if before is None else [before[1]]))
     for _, boot in gap:
         low = added_us - boot.first_us
-        low = low if free_us is None else max(low, free_us)
+        low = low if free_us is None else max(low, min(free_us, most_us))
         lows[boot.boot_id].append(low)
         free_us = low + boot.last_us
 
 
-def _from_above(gap: _Gap, highs: dict[str, list[int]]) -> None:
+def _from_above(gap: _Gap, highs: dict[str, list[int]], added_us: int) -> None:
     after = gap[-1][0].after
     over_us = None if after is None else after[1]
     for _, boot in reversed(gap):
         high = boot.received_us if over_us is None else min(boot.received_us, over_us - boot.last_us)
+        high = max(high, added_us - boot.first_us)
         highs[boot.boot_id].append(high)
         over_us = high
 

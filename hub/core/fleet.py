@@ -24,6 +24,9 @@ CLONED_FOR = timedelta(hours=1)
 HOT_C = 80.0
 """Processors of such computers slow down a little above."""
 
+_LONGEST_SAID_S = 10 * 365 * 86_400.0
+"""A unit may say any number; a span of time cannot hold all of them."""
+
 _TIMELY = timedelta(seconds=5)
 _LONG_WAIT_S = 15 * 60.0
 _POWER = ("under_voltage",)
@@ -148,9 +151,10 @@ def _delivery(status: Status, status_at: datetime) -> Iterator[Trouble]:
     stuck_s = _stuck_s(status, status_at)
     if stuck_s is not None:
         events = _count(status.waiting_events or 0, "event")
+        length = _for(timedelta(seconds=min(stuck_s, _LONGEST_SAID_S)))
         yield Trouble(
             "stuck",
-            f"connected, but nothing has arrived for {_for(timedelta(seconds=stuck_s))} while {events} wait"
+            f"connected, but nothing has arrived for {length} while {events} wait"
             f"{'' if (status.waiting_events or 0) > 1 else 's'}: if all units say this, check the hub"
             " (rollcall-hub db check), else restart the unit",
         )

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,18 @@ def test_what_waited_goes_on_slowly_while_more_urgent_things_come() -> None:
     taken = Counter(channels(inbox.take(60, 0)))
     assert taken["events"] == 39
     assert 1 <= taken["backlog"] <= 15
+
+
+@pytest.mark.parametrize(("urgent", "size"), [("hello", 1), ("events", 60_000)])
+def test_however_much_is_urgent_some_of_the_rest_is_taken_too(urgent: str, size: int) -> None:
+    """A unit that says hello a thousand times a second must not keep everybody's status from being heard."""
+    inbox = Inbox(1000, 10**9)
+    for _ in range(900):
+        inbox.put(an_arrival(urgent, b"x" * size))
+        inbox.put(an_arrival("backlog"))
+    taken = Counter(channels(inbox.take(200, 0)))
+    assert taken[urgent] >= taken["backlog"] / 10
+    assert taken["backlog"] >= 10
 
 
 def test_what_is_taken_at_once_is_about_a_transaction() -> None:

@@ -133,6 +133,22 @@ def test_boots_that_were_never_set_follow_each_other() -> None:
     assert found[EPOCH, 2].latest_us == T0 + DAY - 30 * SECOND - 5 * SECOND
 
 
+def test_boots_that_claim_to_have_run_for_years_each_do_not_end_in_another_age() -> None:
+    """A hostile unit may send any boot clock: what comes out has to be a moment that can be kept."""
+    years = 10 * 365 * 86_400
+    boots = [
+        one
+        for n in range(150)
+        for one in (
+            reading(2 + 2 * n, 1, SECOND, boot_id=an_id(100 + n)),
+            reading(3 + 2 * n, years, SECOND, boot_id=an_id(100 + n)),
+        )
+    ]
+    for dated in date_all(before_and_after(*boots), ADDED).values():
+        assert ADDED - years * SECOND <= dated.at_us <= LATE + years * SECOND
+        assert dated.earliest_us is None or ADDED - years * SECOND <= dated.earliest_us <= LATE + years * SECOND
+
+
 def test_an_estimate_is_not_before_the_unit_was_added_nor_after_it_was_received() -> None:
     [dated] = date_all([reading(1, 100, 0)], ADDED).values()
     assert (dated.earliest_us, dated.latest_us) == (ADDED, LATE)
@@ -150,6 +166,7 @@ def test_a_clock_that_was_set_while_watching_does_not_make_a_watch_of_56_years()
     assert watched_since(since, until, 300.0, until) == until - timedelta(seconds=300)
     assert watched_since(START, START + timedelta(minutes=5), 1.0, until) == until - timedelta(minutes=5)
     assert watched_since(START, START - timedelta(days=1), 1e9, until) == until - timedelta(hours=6)
+    assert watched_since(START, START + timedelta(days=1), 1e300, until) == until - timedelta(hours=6)
 
 
 # ---- any unit, any life --------------------------------------------------------------------------------------------

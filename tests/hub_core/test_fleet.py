@@ -84,6 +84,11 @@ def test_a_unit_that_gets_on_is_not_stuck(status: dict[str, Any]) -> None:
     assert condition(heard(status=status), START).state == "ok"
 
 
+@pytest.mark.parametrize("said", [{"progress_s": 1e300}, {"oldest_waiting_s": 1e300}])
+def test_a_unit_that_says_any_number_does_not_keep_the_others_from_being_shown(said: dict[str, Any]) -> None:
+    assert "stuck" in codes(heard(status={"waiting_events": 1, **said}))
+
+
 def test_a_unit_of_an_older_version_is_known_to_be_stuck_by_its_last_receipt() -> None:
     old = {"waiting_events": 3, "oldest_waiting_s": 7200, "last_receipt_at": START - timedelta(hours=2)}
     assert codes(heard(status=old)) == ["stuck"]
