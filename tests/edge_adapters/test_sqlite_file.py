@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,7 @@ from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_history import written_after
 from edge.adapters.sqlite_journal import SqliteJournal
+from edge.adapters.sqlite_library import Database
 from edge.core.errors import AnotherDaemon, StorageDamaged, StorageFailed, StorageFull
 from protocol.delivery import Rejection, SeqRange
 from tests.edge_adapters import programs
@@ -52,6 +54,28 @@ class TestDurability:
         assert pragma(file, "synchronous") == 2  # FULL
         assert pragma(file, "foreign_keys") == 1
         assert pragma(file, "secure_delete") == 1
+
+    def test_a_stream_whose_commit_a_full_disk_refuses_has_not_begun(
+        self, file: UnitFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In a log, a full disk says so only at the commit: the unit must not go on in a stream that is not there."""
+        journal, writing = SqliteJournal(file), file.writing
+        before = journal.epoch
+
+        @contextmanager
+        def refusing() -> Iterator[Database]:
+            with writing() as db:
+                yield db
+                raise StorageFull("the disk is full")
+
+        monkeypatch.setattr(file, "writing", refusing)
+        with pytest.raises(StorageFull):
+            journal.begin_epoch()
+        monkeypatch.undo()
+        assert journal.epoch == before
+        assert [event.seq for event in journal.append([seen(1)]) + journal.append([seen(2)])] == [1, 2]
+        assert journal.begin_epoch() == journal.epoch != before
+        assert [event.seq for event in journal.append([seen(3)])] == [1]
 
     def test_seqs_sessions_epoch_and_open_intervals_go_on_after_reopening(self, tmp_path: Path) -> None:
         first = UnitFile(tmp_path)
