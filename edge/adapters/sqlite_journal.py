@@ -169,8 +169,8 @@ class SqliteJournal:
     def begin_epoch(self) -> str:
         """Begin a new stream; return its name."""
         epoch = new_epoch()
-        # Holding the file: nobody appends between the commit and the new name. And after the commit: a full disk refuses
-        # just that, and the name of a stream that is not there would make everything written later unreadable.
+        # Holding the file: nobody appends between the commit and the new name. And after the commit, which is what a
+        # full disk refuses: under the name of a stream that is not there, everything written later would be damage.
         with self._file.reading():
             with self._file.writing() as db:
                 db.execute("INSERT INTO streams (epoch, last_seq) VALUES (?, 0)", [epoch])
