@@ -15,7 +15,7 @@ demo: setup ## unit, broker, hub and database on this machine, with sample pictu
 	@$(PYTHON) -m deploy.demo $(if $(CAMERA),--camera "$(CAMERA)") $(DEMO_ARGS)
 
 test: setup ## all tests, with real servers (a missing server is an error)
-	@ROLLCALL_REQUIRE_SERVERS=1 $(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	@ROLLCALL_REQUIRE_SERVERS=1 $(PYTHON) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 check: $(PYTHON) ## lint, types, layers and the fast tests, in less than a minute
 	@$(PYTHON) -m ruff check .

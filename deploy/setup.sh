@@ -96,7 +96,8 @@ if [ ! -x "$VENV/bin/python" ] || [ "$(cat "$STAMP" 2>/dev/null || true)" != "$w
         "$PYTHON" -m venv "$VENV" || stop "$VENV could not be created; on Debian: sudo apt-get install -y python3-venv"
     fi
     say "installing Python packages (about 3 GB on disk, 2-4 minutes the first time)"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock </dev/null ||
+    # Not compiled: that takes a minute, most of the files are never imported, and Python compiles those that are.
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock </dev/null ||
         stop "Python packages could not be installed (the reason is above). Check the network and the free disk space and run it again; it continues where it stopped."
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e . </dev/null ||
         stop "Rollcall itself could not be installed (the reason is above). Check the network and run it again."

@@ -34,6 +34,11 @@ class Weather:
     late_s: float = 30.0
     """How late, at most."""
 
+    @property
+    def bad(self) -> bool:
+        """Whether anything but time can happen to a message."""
+        return bool(self.lost or self.doubled or self.disordered)
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -228,7 +233,11 @@ class Broker:
     ) -> float:
         weather, chance = self.weather, self._chance()
         self.carried += 1
-        when_s = max(self.scheduler.now_s + weather.delay_s * (0.2 + chance), not_before_s)
+        when_s = self.scheduler.now_s + weather.delay_s * (0.2 + chance)
+        when_s = max(when_s, not_before_s)
+        if not weather.bad:
+            self.scheduler.at(when_s, action, connection, letter)
+            return when_s
         fate = self._chance()
         if fate < weather.lost:
             self.lost += 1

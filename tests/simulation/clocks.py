@@ -48,10 +48,15 @@ class HubClock:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._now_s = -1.0
+        self._now = MONDAY
 
     def now(self) -> datetime:
         """Return the true time."""
-        return as_utc(true_us(self._scheduler.now_s))
+        if self._now_s != self._scheduler.now_s:
+            self._now_s = self._scheduler.now_s
+            self._now = as_utc(true_us(self._now_s))
+        return self._now
 
     def monotonic_s(self) -> float:
         """Return virtual seconds."""

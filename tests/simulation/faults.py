@@ -118,11 +118,11 @@ class Faults:
         """An old copy of a unit's file is put back."""
         some = [unit for unit in self._world.units if chance.random() < 0.15] or self._world.units[:1]
         for unit in some:
-            self._world.scheduler.at(chance.random() * 0.8 * self._until_s, self._keep_copy, unit, chance)
+            self._world.scheduler.at((0.1 + 0.5 * chance.random()) * self._until_s, self._keep_copy, unit, chance)
 
     def _keep_copy(self, unit: SimUnit, chance: Random) -> None:
         unit.copy_card()
-        self._later(chance.expovariate(1 / (8 * HOUR_S)), self._put_back, unit, chance)
+        self._later(0.3 * chance.random() * self._until_s, self._put_back, unit, chance)
 
     def _put_back(self, unit: SimUnit, chance: Random) -> None:
         if unit.put_card_back():

@@ -47,17 +47,26 @@ class AcknowledgesBeforeCommit(SimEventStore):
 
 
 class IgnoresEpochs(SimEventStore):
-    """A hub that knows a unit's events by their seq alone."""
+    """A hub that takes an event for known when the unit has sent one with that seq before, in whatever stream."""
 
     def take(self, batches: Sequence[Batch]) -> list[Taken]:
-        one = [
-            replace(batch, epoch="0" * 16, rows=tuple(row._replace(epoch="0" * 16) for row in batch.rows))
-            for batch in batches
+        known = [{row.event.seq for row in batch.rows if self._elsewhere(batch, row.event.seq)} for batch in batches]
+        rest = [
+            replace(batch, rows=tuple(row for row in batch.rows if row.event.seq not in seqs))
+            for batch, seqs in zip(batches, known, strict=True)
         ]
         return [
-            replace(taken, receipt=taken.receipt and taken.receipt.model_copy(update={"epoch": batch.epoch}))
-            for taken, batch in zip(super().take(one), batches, strict=True)
+            replace(taken, receipt=taken.receipt and _with_duplicates(taken.receipt, seqs))
+            for taken, seqs in zip(super().take(rest), known, strict=True)
         ]
+
+    def _elsewhere(self, batch: Batch, seq: int) -> bool:
+        epochs = self.database.of_unit.get(batch.unit_id, ())
+        return any(epoch != batch.epoch and seq in self.database.streams[batch.unit_id, epoch].rows for epoch in epochs)
+
+
+def _with_duplicates(receipt: Receipt, seqs: set[int]) -> Receipt:
+    return receipt.model_copy(update={"duplicate": (*receipt.duplicate, *ranges(tuple(seqs)))})
 
 
 class HighWaterOverGaps(SimEventStore):

@@ -10,9 +10,9 @@ from edge.core import actions as act
 from edge.core.conversation import Conversation
 from edge.core.errors import StorageFull
 from edge.core.telling import Condition, UnitFacts
-from protocol import topics
 from protocol.base import Envelope
 from protocol.content import Head, Part, Want
+from protocol.delivery import Receipt
 from protocol.status import Status
 from tests.simulation.broker import Connection, Letter, address
 from tests.simulation.clocks import true_us
@@ -147,7 +147,7 @@ class UnitProcess:
             return
         unit = self.unit
         will = Status(state="lost", session=self.session, epoch=self.journal.epoch)
-        topic = topics.up(unit.site, unit.unit_id, "status").topic
+        topic = unit.topics["status"]
         connection = unit.broker.connect(
             unit.client_id, self._on_letter, self._on_lost, Letter(topic, unit.world.wire.encode(will), retain=True)
         )
@@ -192,6 +192,9 @@ class UnitProcess:
             self._follow(message)
         else:
             self._carry_out(self.conversation.heard(message, self._now()))
+            if isinstance(message, Receipt) and not self.unit.disk.waiting:
+                # Nothing to do until something is written down, or what was due before is due.
+                return
         self.wake(0.0)
 
     def _follow(self, message: Head | Part | None) -> None:
@@ -289,7 +292,7 @@ class UnitProcess:
         if journal.crash is not None:
             journal.crash("before send")
         if self._connection is not None and self._connection.alive:
-            topic = topics.up(unit.site, unit.unit_id, channel).topic
+            topic = unit.topics[channel]
             self._connection.publish(Letter(topic, unit.world.wire.encode(message), retain))
         if journal.crash is not None:
             journal.crash("after send")

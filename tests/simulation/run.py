@@ -1,5 +1,6 @@
 """One simulated run from beginning to end: days of school with faults, then quiet, then the judgement."""
 
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,12 +48,16 @@ class Outcome:
 
 def simulate(plan: Plan, progress: Progress | None = None) -> Outcome:
     """Run a plan to its end and judge it."""
-    before = logging.root.manager.disable
+    before, collects = logging.root.manager.disable, gc.isenabled()
     logging.disable(logging.CRITICAL)
+    # A run keeps nearly everything it makes: looking for what could go would cost much and find little.
+    gc.disable()
     try:
         return _simulate(plan, progress or (lambda _done, _total: None))
     finally:
         logging.disable(before)
+        if collects:
+            gc.enable()
 
 
 def _simulate(plan: Plan, progress: Progress) -> Outcome:

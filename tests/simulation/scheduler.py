@@ -28,7 +28,8 @@ class Scheduler:
     def at(self, when_s: float, action: Action, *arguments: Any) -> None:
         """Let `action` happen at a moment; one that is past happens next."""
         self._count += 1
-        heapq.heappush(self._queue, (max(when_s, self.now_s), self._count, action, arguments))
+        when_s = max(when_s, self.now_s)
+        heapq.heappush(self._queue, (when_s, self._count, action, arguments))
 
     def after(self, delay_s: float, action: Action, *arguments: Any) -> None:
         """Let `action` happen after a while."""

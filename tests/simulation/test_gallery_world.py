@@ -220,4 +220,4 @@ def test_whatever_happens_to_galleries_every_unit_comes_to_have_the_hubs() -> No
 
 @pytest.mark.slow
 def test_whatever_happens_to_galleries_also_in_a_longer_search() -> None:
-    run_state_machine_as_test(GalleryMachine, settings=_settings(40, 40))
+    run_state_machine_as_test(GalleryMachine, settings=_settings(15, 40))

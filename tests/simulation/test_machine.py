@@ -247,4 +247,4 @@ def test_whatever_happens_nothing_is_lost_or_doubled_and_everything_arrives() ->
 
 @pytest.mark.slow
 def test_whatever_happens_also_in_a_longer_search() -> None:
-    run_state_machine_as_test(SchoolMachine, settings=_search(40, 40))
+    run_state_machine_as_test(SchoolMachine, settings=_search(12, 40))

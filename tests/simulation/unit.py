@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from protocol.topics import UP_CHANNELS, up
 from tests.simulation.clocks import MONDAY_US, true_us
 from tests.simulation.disk import Disk, Killed
 from tests.simulation.facts import Fact, Kind, poisoned
@@ -30,6 +31,7 @@ class SimUnit:
         self.world = world
         self.site = world.site
         self.client_id = f"{self.site}/{unit_id}"
+        self.topics = {channel: up(self.site, unit_id, channel).topic for channel in UP_CHANNELS}
         self.scheduler = scheduler = world.scheduler
         self.broker = world.broker
         self.checker = world.checker

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import hub.loops.ingest as hub_ingest
 from hub.core.batches import Batch, EventRow, sort_batch
-from protocol import codec
+from protocol import codec, topics
 from protocol.base import Envelope
 from protocol.delivery import EventBatch
 from protocol.topics import Address
@@ -71,23 +72,32 @@ class Reader:
         return tuple(rows)
 
 
+class KnownTopics:
+    """`protocol.topics`, which does not take the same few topics apart again and again."""
+
+    up = staticmethod(lru_cache(maxsize=None)(topics.up))
+    down = staticmethod(lru_cache(maxsize=None)(topics.down))
+    parse = staticmethod(lru_cache(maxsize=100_000)(topics.parse))
+
+
 _USERS = ("edge.core.", "edge.loops.", "hub.core.", "hub.loops.")
 
 
 @contextmanager
 def carrying(wire: Wire, reader: Reader) -> Iterator[None]:
     """Let the cores and loops of both programs speak through `wire`, and the hub read with `reader`."""
-    users = [module for name, module in list(sys.modules.items()) if name.startswith(_USERS) and _uses_codec(module)]
-    for module in users:
-        module.codec = wire  # type: ignore[attr-defined]
+    known = KnownTopics()
+    changed: list[tuple[ModuleType, str, ModuleType]] = []
+    for name, module in list(sys.modules.items()):
+        for own, other in ((codec, wire), (topics, known)):
+            used_as = own.__name__.rpartition(".")[2]
+            if name.startswith(_USERS) and getattr(module, used_as, None) is own:
+                vars(module)[used_as] = other
+                changed.append((module, used_as, own))
     vars(hub_ingest)["sort_batch"] = reader
     try:
         yield
     finally:
         vars(hub_ingest)["sort_batch"] = sort_batch
-        for module in users:
-            module.codec = codec  # type: ignore[attr-defined]
-
-
-def _uses_codec(module: ModuleType) -> bool:
-    return getattr(module, "codec", None) is codec
+        for module, used_as, own in changed:
+            vars(module)[used_as] = own

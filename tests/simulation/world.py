@@ -23,6 +23,7 @@ from tests.simulation.worker import SimWorker
 SITE = "simulated"
 _AUDIT_S = 27 * 3600.0
 """Every unit has compared what it holds with the hub after so long."""
+_FINDING_S = 180.0
 _FIRST_AUDIT_S = 1800.0
 """The same for a program that was just started."""
 
@@ -162,7 +163,9 @@ class World:
 
     def _judge_galleries(self, galleries: SimGalleries) -> None:
         begun_s = self.scheduler.now_s
-        while (wrong := self._complaints(galleries)) and self.scheduler.now_s - begun_s < self.setting.patience_s:
+        # Every gallery is looked at and announced anew within an hour, whatever was missed.
+        bound_s = self.setting.patience_s + 3600.0
+        while (wrong := self._complaints(galleries)) and self.scheduler.now_s - begun_s < bound_s:
             self.scheduler.run(self.scheduler.now_s + 30.0)
         for complaint in wrong:
             self.checker.fail(complaint)
@@ -177,7 +180,9 @@ class World:
         """
         self.heal()
         bound_s = self.setting.patience_s
-        took_s = self.run_until_quiet(bound_s)
+        # Everybody first has to find the others again: a unit with nothing to say may still have much to hear.
+        self.scheduler.run(self.scheduler.now_s + _FINDING_S)
+        took_s = _FINDING_S + self.run_until_quiet(bound_s)
         if not self.quiet:
             waiting = sum(unit.disk.waiting for unit in self.every_unit)
             self.checker.fail(f"L: {waiting} events wait {bound_s:.0f} s after everything was healed")
