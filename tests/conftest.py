@@ -45,6 +45,23 @@ MARKER_BY_FIXTURE = {
 # These start processes, fill disks or wait for real time-outs: right for `make test`, too slow for `make check`.
 MACHINE_FOLDERS = frozenset({"deploy_servers", "edge_adapters", "edge_cli", "recognition_build"})
 
+LONG_FOLDERS = {
+    name: place
+    for place, name in enumerate(
+        (
+            "system",
+            "faults",
+            "recognition_build",
+            "recognition_adapters",
+            "recognition_evaluation",
+            "simulation",
+            "deploy_bench",
+            "recognition_core",
+            "hub_adapters",
+        )
+    )
+}
+
 _versions = pytest.StashKey[set[str]]()
 _Server = TypeVar("_Server", PrivateMosquitto, PrivateMariaDb)
 _ran = pytest.StashKey[set[str]]()
@@ -61,8 +78,8 @@ class Broker:
 @pytest.hookimpl(tryfirst=True)  # before `-m` decides what to leave out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by what it needs."""
-    # The longest first, and those that mostly wait beside those that compute: at the end every process is busy.
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    # Those with long files first: otherwise one process works through the last of them while the others have nothing.
+    items.sort(key=lambda item: LONG_FOLDERS.get(item.path.parent.name, len(LONG_FOLDERS)))
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_BY_FIXTURE:
