@@ -1,8 +1,11 @@
 # Everything a developer or an operator trying it out needs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench faults wheel lock clean
+.PHONY: help setup demo test check fmt bench faults simulate wheel lock clean
 
 PYTHON := .venv/bin/python
+# Hundreds of short programs run below. Where Python is told to keep no compiled modules, each of them would compile
+# TensorFlow, SQLAlchemy and the rest anew, and the tests take twice as long.
+export PYTHONDONTWRITEBYTECODE :=
 FAST := not server and not model and not build and not machine and not system and not slow
 
 help: ## list the targets
@@ -34,6 +37,9 @@ bench: setup ## measure this machine beside DeepFace, dlib, face_recognition; wr
 faults: setup ## break everything that can break, 1,000 kills included, and judge; writes build/faults.json (FAULTS_ARGS=--quick)
 	@sh deploy/faults.sh
 	@$(PYTHON) -m tests.faults $(FAULTS_ARGS)
+
+simulate: setup ## days of a school with everything that goes wrong, over virtual time, and a search (SIMULATE_ARGS=--help)
+	@$(PYTHON) -m tests.simulation $(SIMULATE_ARGS)
 
 wheel: $(PYTHON) ## build dist/rollcall-*.whl
 	@$(PYTHON) -m pip wheel --quiet --no-deps -w dist .

@@ -624,7 +624,8 @@ class TestRefusals:
         ):
             waits_for(link, is_connected)
             link.publish(EVENTS, bytes(50_000))
-            link.publish(EVENTS, b"behind it")
+            with contextlib.suppress(UplinkUnavailable):  # the broker may have hung up already
+                link.publish(EVENTS, b"behind it")
             waits_for(link, is_disconnected)
             waits_for(link, is_connected)
             link.publish(EVENTS, b"small")
