@@ -25,9 +25,11 @@ from hub.core.ingest import limits
 from hub.core.roles import Role, subscriptions
 from hub.loops.calibrate import CalibrationLoop
 from hub.loops.derive import DeriveLoop
-from hub.loops.ingest import Greeted, IngestLoop, Wanting
+from hub.loops.desk import Greeted
+from hub.loops.ingest import MOST_ARRIVALS, IngestLoop, Wanting
 from hub.loops.ingest_state import IngestState
-from hub.loops.publisher import PublisherLoop, Requests
+from hub.loops.publisher import PublisherLoop
+from hub.loops.requests import Requests
 from hub.loops.supervisor import Loop, Supervisor
 from hub.loops.workers import Workers
 from hub.office import calibration
@@ -41,8 +43,8 @@ SERVICE_ACTOR = "rollcall-hub serve"
 _PRESSED = 0.05
 """How full the inbox is when more comes in than is committed."""
 
-_OTHER_CONNECTIONS = 5
-"""To the database: for the desk, the publisher, the derivation, a calibration and one to spare."""
+_OTHER_CONNECTIONS = 6
+"""To the database: for the desk, audits, the publisher, the derivation, a calibration and one to spare."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -239,10 +241,11 @@ class Service:
         return [*self._ingest(on_want=requests.want, on_greeted=requests.greeted), *self._once(requests)]
 
     def _ingest(self, *, on_greeted: Greeted, on_want: Wanting = _nothing) -> list[Loop]:
-        """Return the loops that take what units say: one for each lane of events, one for everything else."""
+        """Return the loops that take what units say: for each lane of events, for audits, and for everything else."""
         state = IngestState(self._clock, lambda: self._database.repeated)
         inboxes = self._link.inboxes
-        named = {"desk": inboxes.desk} | {f"lane {place}": lane for place, lane in enumerate(inboxes.lanes, start=1)}
+        named = {"desk": inboxes.desk, "audits": inboxes.audits}
+        named |= {f"lane {place}": lane for place, lane in enumerate(inboxes.lanes, start=1)}
         return [
             IngestLoop(
                 site=self._settings.site,
@@ -255,6 +258,8 @@ class Service:
                 state=state,
                 limits=lambda: limits(state.units_heard(), inboxes.pressure),
                 name=name,
+                # One audit reads as much as many batches: whoever is to stop is not kept waiting by several.
+                most=1 if inbox is inboxes.audits else MOST_ARRIVALS,
             )
             for name, inbox in named.items()
         ]

@@ -250,9 +250,10 @@ class MemoryJournal:
                 self._kept[kept.epoch, kept.event.seq] = kept
             return len(moved)
 
-    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+    def digests(self, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
         with self._lock:
             last, found = self._streams.get(epoch, 0), []
+            last = last if below is None else min(last, below - 1)
             for first in range(1, last + 1, size):
                 end = min(first + size - 1, last)
                 there = {kept.event.seq: kept for kept in self._of(epoch, [SeqRange(first=first, last=end)])}
@@ -277,6 +278,10 @@ class MemoryJournal:
         with self._lock:
             letters = [self._kept[key].dead for key in self._refusals]
             return [letter for letter in letters if letter is not None]
+
+    def refusals(self, epoch: str, first: int, last: int, code: str | None = None) -> list[tuple[int, str]]:
+        found = [(one.seq, one.code) for one in self.dead_letters() if one.epoch == epoch and first <= one.seq <= last]
+        return sorted(one for one in found if code in (None, one[1]))
 
     def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
         with self._lock:
@@ -329,6 +334,7 @@ class MemoryGalleryStore:
     def __init__(self) -> None:
         self.trouble = Trouble()
         self.content: dict[str, bytes] = {}
+        self.not_erased = ""
         self._signed: bytes | None = None
         self._lock = threading.RLock()
 
@@ -365,6 +371,9 @@ class MemoryGalleryStore:
             self.trouble.strike()
             for content_hash in content_hashes:
                 self.content.pop(content_hash, None)
+
+    def remains(self) -> str:
+        return self.not_erased
 
     def swap(self, gallery: StagedGallery) -> None:
         with self._lock:

@@ -49,7 +49,10 @@ class Record:
 
 
 def open_record(folder: Path) -> Record:
-    """Open the record. Raises StorageFailed."""
+    """Open the record. Raises StorageFailed.
+
+    The readable copy is written with each event here, in a unit by a loop beside it: what is measured is the worse.
+    """
     file = UnitFile(folder)
     return Record(file, Recorder(SqliteJournal(file), CsvJournal(folder / "csv", "UTC", with_names=False), Health()))
 

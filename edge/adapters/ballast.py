@@ -1,10 +1,13 @@
 """An empty file that keeps some space for the moment in which the disk is full."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 
 from edge.core.errors import StorageFailed
+
+log = logging.getLogger(__name__)
 
 BALLAST_NAME = "ballast"
 _TAKES_NOTHING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -18,6 +21,8 @@ class Ballast:
     def __init__(self, folder: Path, size: int) -> None:
         self._path = folder / BALLAST_NAME
         self._size = size
+        self.impossible = False
+        """The file system turned out to know no reserved space."""
 
     @property
     def size(self) -> int:
@@ -50,6 +55,9 @@ class Ballast:
                 raise StorageFailed(f"{self._path} cannot be made: {exc.strerror}", hint="check the disk") from exc
             # Half a reserve would only be in the way.
             self.release()
+            if exc.errno in _CANNOT_RESERVE and not self.impossible:
+                self.impossible = True
+                log.warning("no space can be reserved on this file system: the unit runs without storage.ballast_mb")
             return False
         return True
 

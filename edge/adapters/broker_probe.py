@@ -6,7 +6,8 @@ import socket
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.adapters.mqtt_uplink import BrokerAddress, explain
+from edge.adapters.mqtt_answers import explain
+from edge.adapters.mqtt_uplink import BrokerAddress
 from edge.core.errors import UplinkUnavailable
 
 _PATIENCE_S = 5.0

@@ -10,15 +10,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from edge.adapters.disk_files import sync_folder
 from edge.core.errors import StorageFailed, StorageFull, StorageReadOnly
 from protocol.events import Event, Mark, Seen
 
 _ID = 3
 """Which column holds the event's id."""
+_LONGEST_LINE_BYTES = 64 * 1024
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HEADER = ("date", "time", "name", "event_id", "lesson", "method", "score", "clock")
 # The wide forms too: spreadsheets for East Asia read them as the narrow ones.
@@ -73,24 +74,30 @@ class CsvJournal:
         for day, rows in self._by_day(events, names).items():
             self._write(self.file_of(day), rows)
 
-    def add_lacking(self, events: Iterable[Event], names: Mapping[str, str]) -> int:
-        """Write those lines of these events that their day files do not have; return how many there were."""
-        count = 0
-        for day, rows in self._by_day(events, names).items():
+    def add_lacking(self, events: Iterable[Event], names: Mapping[str, str], there: dict[str, set[str]]) -> None:
+        """Write those lines of these events that their day files do not have. Raises as `append`.
+
+        `there` keeps which events had a line in the days of the last call: with it, a day file is read once for many
+        calls. To be emptied when a call failed, or somebody else wrote.
+        """
+        by_day = self._by_day(events, names)
+        for day in there.keys() - by_day.keys():
+            del there[day]
+        for day, rows in by_day.items():
             path = self.file_of(day)
-            there = {row[_ID] for row in self._read(path)}
-            lacking = [row for row in rows if row[_ID] not in there]
+            if day not in there:
+                there[day] = {row[_ID] for row in self._read(path)}
+            lacking = [row for row in rows if row[_ID] not in there[day]]
             if lacking:
                 self._drop_torn_line(path, lacking)
                 self._write(path, lacking)
-            count += len(lacking)
-        return count
 
     def rebuild(self, day: str, events: Iterable[Event], names: Mapping[str, str]) -> int:
         """Write a day's file anew from everything the record has of it; return how many lines it has.
 
         A name that the gallery does not know any more stays as the old file has it, and so do lines of events that the
-        record no longer has. The old file is there until the new one is on disk.
+        record no longer has. The old file is there until the new one is on disk; where there is nothing to write, none
+        is made.
         """
         path = self.file_of(day)
         old = {row[_ID]: row for row in self._read(path)}
@@ -104,6 +111,8 @@ class CsvJournal:
                     row if known or not before or not self._with_names else (*row[:2], before[2], *row[3:])
                 )
         kept = [row for key, row in old.items() if key not in lines]
+        if not lines and not kept:
+            return 0
         self._replace(path, sorted([*lines.values(), *kept], key=lambda row: row[1]))
         return len(lines) + len(kept)
 
@@ -125,10 +134,6 @@ class CsvJournal:
     def file_of(self, day: str) -> Path:
         """Return the file of a day, written as 2026-09-01."""
         return self._folder / f"attendance-{day}.csv"
-
-    def path_of(self, moment: datetime) -> Path:
-        """Return the file of a moment's day."""
-        return self.file_of(f"{moment.astimezone(self._zone):%Y-%m-%d}")
 
     def _write(self, path: Path, rows: list[tuple[str, ...]]) -> None:
         with _explained(path):
@@ -157,11 +162,12 @@ class CsvJournal:
         with _explained(path):
             if not path.exists():
                 return
-            raw = path.read_bytes()
-            whole = raw.rfind(b"\n") + 1
-            torn = raw[whole:]
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                file.seek(max(0, size - _LONGEST_LINE_BYTES))
+                torn = file.read().rpartition(b"\n")[2]
             if torn and any(_lines([row]).encode().startswith(torn) for row in lacking):
-                os.truncate(path, whole)
+                os.truncate(path, size - len(torn))
 
     def _replace(self, path: Path, rows: list[tuple[str, ...]]) -> None:
         partial = path.with_name(f".{path.name}.part")
@@ -187,20 +193,15 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         error: type[StorageFailed] = StorageFailed
+        hint = "check storage.csv_dir: is it a folder of the unit's user, and is its disk in its place?"
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            error = StorageFull
+            error, hint = StorageFull, "free some space on its disk"
         if exc.errno == errno.EROFS:
-            error = StorageReadOnly
-        raise error(f"{path.name} cannot be written: {exc.strerror}", hint="check the disk") from exc
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            error, hint = StorageReadOnly, "its disk can only be read now: is it worn out, or mounted so?"
+        # The system says of a file in the folder's place that it exists.
+        no_folder = isinstance(exc, FileExistsError | NotADirectoryError)
+        why = f"{path.parent} is no folder" if no_folder else exc.strerror
+        raise error(f"{path} cannot be written: {why}", hint=hint) from exc
 
 
 def _cells(line: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ the log becomes, so that with its space everything works again.
 import shutil
 
 from edge.adapters.ballast import Ballast
+from edge.adapters.pack_room import drop_unfinished
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
@@ -29,16 +30,34 @@ class DiskReserves:
             return 0
 
     def hold_ballast(self) -> bool:
-        """Reserve the ballast again where that leaves as much free as it takes; return whether it is reserved."""
-        return self._ballast.held or (self.free_bytes() >= 2 * self._ballast.size and self._ballast.hold())
+        """Reserve the ballast again where that leaves as much free as it takes; return whether it is reserved.
+
+        Also where there can be none: a unit works without.
+        """
+        if self._ballast.held or self._ballast.impossible:
+            return True
+        return self.free_bytes() >= 2 * self._ballast.size and (self._ballast.hold() or self._ballast.impossible)
 
     def release_ballast(self) -> bool:
         """Give the ballast's space to the record."""
         return self._ballast.release()
 
     def write_back(self) -> None:
-        """Empty the log into the file."""
+        """Empty the log into the file, and go on with an erasure that is due."""
         self._file.write_back()
+        self._gallery.erase()
+
+    def try_to_write(self) -> None:
+        """Write something down that nobody needs."""
+        with self._file.writing() as db:
+            db.execute(
+                """INSERT INTO meta (name, value) VALUES ('tried', '1')
+                   ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+            )
+
+    def drop_pack(self) -> int:
+        """Delete what has come of a model pack on its way."""
+        return drop_unfinished(self._file.path.parent)
 
     def drop_staged(self) -> int:
         """Delete what a gallery transfer has brought so far: it is asked for again."""

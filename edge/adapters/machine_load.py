@@ -44,25 +44,30 @@ class MachineLoad:
         self._temperatures = processors or [path for path, _kind in zones]
         self._firmware = sorted(sys_folder.glob("devices/platform/soc*/*firmware/get_throttled"))
         self._counters = sorted(sys_folder.glob("devices/system/cpu/cpu*/thermal_throttle/package_throttle_count"))
-        self._counted = self._count()
+        self._counted = self._told = self._count()
         self._ask_firmware = firmware
 
     def read(self) -> MachineState:
-        """Return how the machine is now. Raises nothing."""
+        """Return how the machine is now, and whether it was held back since the last call. Raises nothing."""
         values = [value for path in self._temperatures if (value := _celsius(path)) is not None]
-        return MachineState(max(values, default=None), self._held_back())
+        counted, before = self._count(), self._counted
+        self._counted = counted
+        now = any(_number(path, 16) & _HELD_BACK_NOW for path in self._firmware)
+        return MachineState(max(values, default=None), now or counted > before)
 
     def throttled(self) -> tuple[str, ...] | None:
         """Return what slows the processor down now, in the protocol's words; None where nothing tells. Raises nothing.
 
-        Asks the firmware by a program where the kernel has no file for it: for a status, not for every frame.
+        Where the kernel counts: what did since the last call, whoever called `read` between. Asks the firmware by a
+        program where the kernel has no file for it: for a status, not for every frame.
         """
         bits = self._firmware_bits()
         if bits is not None:
             return tuple(word for number, word in enumerate(_WORDS) if bits >> number & 1)
         if not self._counters:
             return None
-        return (_SLOWED_DOWN,) if self._held_back() else ()
+        told, self._told = self._told, self._count()
+        return (_SLOWED_DOWN,) if self._told > told else ()
 
     def _firmware_bits(self) -> int | None:
         texts = [_text(path) for path in self._firmware] or [self._ask_firmware().partition("=")[2]]
@@ -73,12 +78,6 @@ class MachineLoad:
         for bits in found:
             combined |= bits
         return combined
-
-    def _held_back(self) -> bool:
-        counted, before = self._count(), self._counted
-        self._counted = counted
-        now = any(_number(path, 16) & _HELD_BACK_NOW for path in self._firmware)
-        return now or counted > before
 
     def _count(self) -> int:
         return sum(_number(path, 10) for path in self._counters)

@@ -22,7 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.adapters.mqtt_answers import Unanswered
+from edge.adapters.mqtt_answers import HEADER_BYTES, TAKEN_OVER, TWIN, Unanswered, explain
 from edge.core.backoff import delay_s
 from edge.core.errors import UplinkUnavailable
 from edge.core.news import Accepted, Arrived, Connected, Disconnected, Hindered, News, Refused
@@ -31,7 +31,6 @@ from protocol.topics import Address
 
 log = logging.getLogger(__name__)
 
-_TAKEN_OVER = 0x8E
 _SILENT = 0x8D
 _STOP_S = 3.0
 _INBOX = 100
@@ -45,9 +44,6 @@ _SESSION_S = 60
 """Longer than the delay of the will, or the end of the session would publish it at once."""
 _SHORT_S = 30.0
 _SHORT_AT_MOST = 3
-_HEADER_BYTES = 256
-"""More than MQTT adds to a payload, topic included."""
-_TWIN = "another unit connected with this unit's id: was a card copied? Each unit needs its own `unit add`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +70,6 @@ class Waits:
     will_s: int = _WILL_DELAY_S
     """For how long the broker waits before it says that the unit is lost."""
     jitter: Callable[[], float] = random.random
-
-
-_REFUSALS = {
-    0x85: "the broker refuses this unit's name",
-    0x86: "the broker refuses user name or password: check broker.username and broker.password_file",
-    # Mosquitto says this of a wrong password too.
-    0x87: "the broker does not let this unit in: check broker.username and broker.password_file; "
-    "has the unit been added, or revoked?",
-    0x8A: "the broker has banned this unit",
-    0x97: "the broker says its quota is used up",
-    0x8B: "the broker is being shut down",
-    _TAKEN_OVER: _TWIN,
-    0x95: f"a message was too large for the broker: its max_packet_size must be {MAX_MESSAGE_BYTES + _HEADER_BYTES}",
-}
 
 
 class MqttUplink:
@@ -148,7 +130,7 @@ class MqttUplink:
         """Begin to connect, now and after every loss; returns at once."""
         wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # The broker then keeps what is too large to be ours away from this machine's memory.
-        wishes.MaximumPacketSize = MAX_MESSAGE_BYTES + _HEADER_BYTES
+        wishes.MaximumPacketSize = MAX_MESSAGE_BYTES + HEADER_BYTES
         wishes.SessionExpiryInterval = self._waits.will_s + _SESSION_S - _WILL_DELAY_S
         self._client.connect_async(
             self._address.host,
@@ -174,7 +156,7 @@ class MqttUplink:
         """Hand a message to the network. Raises UplinkUnavailable when not connected."""
         if not self.connected:
             raise UplinkUnavailable("not connected to the broker")
-        if self._most_bytes is not None and len(payload) + _HEADER_BYTES > self._most_bytes:
+        if self._most_bytes is not None and len(payload) + HEADER_BYTES > self._most_bytes:
             # The broker would end the connection, each time.
             raise UplinkUnavailable(f"a message of {len(payload)} bytes is too large for the broker")
         info = self._client.publish(address.topic, payload, qos=1, retain=retain)
@@ -234,7 +216,7 @@ class MqttUplink:
         self._most_bytes = getattr(properties, "MaximumPacketSize", None)
         client.subscribe(self._subscription, qos=1)
         self._tell(Connected(self._most_bytes))
-        needed = MAX_MESSAGE_BYTES + _HEADER_BYTES
+        needed = MAX_MESSAGE_BYTES + HEADER_BYTES
         if self._most_bytes is not None and self._most_bytes < needed:
             self._tell(
                 Hindered(f"the broker takes messages of {self._most_bytes} bytes: its max_packet_size must be {needed}")
@@ -249,6 +231,8 @@ class MqttUplink:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
+        said = flags.is_disconnect_packet_from_server
+        over = None if said or self._message_refused or reason.value == _SILENT else self._kinds.cut()
         self._forget_unanswered()
         self._failures += 1
         if self._refused:
@@ -256,15 +240,19 @@ class MqttUplink:
             self._refused = False
             self._wait_before_next(self._waits.first_s)
             return
-        said = flags.is_disconnect_packet_from_server
-        cut_often = not said and self._is_cut_again_and_again()
-        # Mosquitto 2.0.11 ends the connection when it refuses a message: then that is the reason, and no twin.
-        twin = (said and reason.value == _TAKEN_OVER) or (cut_often and not self._message_refused)
-        self._wait_before_next(self._waits.twin_s if twin or cut_often else self._waits.first_s)
+        if over is not None and over[1]:
+            self._message_refused = True
+            text = "the broker ends the connection over a message of this unit: do its rules (ACL) allow it?"
+            self._tell(Refused(text, over[0]))
+        # Mosquitto 2.0.11 ends the connection when it refuses a message: then that is the reason, and no twin. What is
+        # refused is held back from now on, and the rest should not wait for it.
+        cut_often = not (said or over or self._message_refused) and self._is_cut_again_and_again(reason)
+        twin = (said and reason.value == TAKEN_OVER) or cut_often
+        self._wait_before_next(self._waits.twin_s if twin else self._waits.first_s)
         if said:
             self._tell(Disconnected(explain(reason), twin))
         elif twin:
-            self._tell(Disconnected(f"the connection is cut again and again; perhaps {_TWIN}", twin))
+            self._tell(Disconnected(f"the connection is cut again and again; perhaps {TWIN}", twin))
         elif self._message_refused:
             self._tell(Disconnected(f"{self._where} ended the connection after it had refused a message"))
         elif reason.value == _SILENT:
@@ -272,9 +260,13 @@ class MqttUplink:
         else:
             self._tell(Disconnected(f"the connection to {self._where} broke"))
 
-    def _is_cut_again_and_again(self) -> bool:
+    def _is_cut_again_and_again(self, reason: ReasonCode) -> bool:
         """Tell whether connections end soon after they were made: Mosquitto 2.0 does not tell a unit of its twin."""
+        # A line that went silent was not cut by anybody, and an attempt that no broker let in was no connection.
+        if reason.value == _SILENT or self._connected_at_s == float("-inf"):
+            return False
         short = time.monotonic() - self._connected_at_s < _SHORT_S
+        self._connected_at_s = float("-inf")
         self._short_connections = self._short_connections + 1 if short else 0
         return self._short_connections >= _SHORT_AT_MOST
 
@@ -310,8 +302,3 @@ class MqttUplink:
         # Our outbox has it too; and what ended the last connection would end this one.
         self._client.drop_out_messages()
         self._kinds.forget()
-
-
-def explain(reason: ReasonCode) -> str:
-    """Return a refusal or loss in words, with the remedy where there is one."""
-    return _REFUSALS.get(reason.value, f"the broker says: {reason.getName()}")

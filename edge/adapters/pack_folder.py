@@ -8,25 +8,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
 
-from edge.core.errors import GalleryRefused, StorageFailed, StorageFull
+from edge.adapters.disk_files import disk_error, sync_folder
+from edge.adapters.pack_room import FOLDER_NAME, PART, check_disk, check_memory
+from edge.core.errors import GalleryRefused
 from protocol.content import PackFile, PackList
 from recognition.adapters.pack_files import MANIFEST_NAME, Manifest, read_manifest
 from recognition.core.errors import RecognitionError
 
 log = logging.getLogger(__name__)
 
-FOLDER_NAME = "packs"
-_PART = ".part"
 _PACK_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 """Without dots: no pack can be called like another one that is on its way, and no name leads out of the folder."""
 _SYNC_EVERY_BYTES = 1024 * 1024
-_SPARE_DISK_BYTES = 64 * 1024 * 1024
-"""What stays free beside a pack: attendance comes first."""
-_SPARE_MEMORY_BYTES = 32 * 1024 * 1024
-_MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +115,18 @@ class PackFolder:
         except FileNotFoundError:
             return 0
         except OSError as exc:
-            raise _storage(exc, self._part(pack_id)) from exc
+            raise disk_error(exc, self._part(pack_id)) from exc
 
     def put(self, pack_id: str, path: str, at: int, data: bytes) -> None:
-        """Cut a file of a pack on its way to `at` bytes and add these."""
+        """Cut a file of a pack on its way to `at` bytes and add these.
+
+        Raises GalleryRefused(`pack_no_space`) when too little is left beside it: others fill the disk meanwhile.
+        """
         target = self._part(pack_id) / path
-        with self._disk(target):
+        # It may be gone at any moment: a full disk gives up what is on its way (`drop_unfinished`).
+        with self._disk(target), suppress(FileNotFoundError):
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            check_disk(target.parent, pack_id, len(data))
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as stream:
                 stream.truncate(at)
@@ -142,7 +142,7 @@ class PackFolder:
     def check(self, pack_id: str, file: PackFile) -> bool:
         """Return whether a file has the size and hash it should have, and is safe on disk; if not, it is deleted."""
         target = self._part(pack_id) / file.path
-        with self._disk(target):
+        with self._disk(target), suppress(FileNotFoundError):
             if target.stat().st_size == file.bytes and _hash_of(target) == file.sha256:
                 with target.open("rb") as stream:
                     os.fsync(stream.fileno())
@@ -172,13 +172,13 @@ class PackFolder:
     def finish(self, pack: PackList) -> None:
         """Put a pack whose needed files are all kept into its place, at once or not at all."""
         part, whole = self._part(pack.pack_id), self._folder / pack.pack_id
-        with self._disk(whole):
-            _sync_folder(part)
+        with self._disk(whole), suppress(FileNotFoundError):
+            sync_folder(part)
             shutil.rmtree(whole, ignore_errors=True)
             part.rename(whole)
-            _sync_folder(self._folder)
-        self._found.pop(pack.pack_id, None)
-        log.info("model pack fetched pack=%s", pack.pack_id)
+            sync_folder(self._folder)
+            self._found.pop(pack.pack_id, None)
+            log.info("model pack fetched pack=%s", pack.pack_id)
 
     def trial(self, pack_id: str) -> None:
         """Open the models of a whole pack once. Raises GalleryRefused(`pack_unusable`)."""
@@ -196,19 +196,19 @@ class PackFolder:
 
     def abandon(self, besides: str | None) -> None:
         """Delete what is kept of packs on their way, besides this one."""
-        for leftover in self._folder.glob(f"*{_PART}"):
-            if leftover.name != f"{besides}{_PART}":
+        for leftover in self._folder.glob(f"*{PART}"):
+            if leftover.name != f"{besides}{PART}":
                 shutil.rmtree(leftover, ignore_errors=True)
 
     def _part(self, pack_id: str) -> Path:
         if not _PACK_ID.match(pack_id):
             raise GalleryRefused("pack_unusable", f"{pack_id} is not a name of a model pack")
-        return self._folder / f"{pack_id}{_PART}"
+        return self._folder / f"{pack_id}{PART}"
 
     def _delete_packs(self, besides: set[str | None]) -> None:
         with suppress(FileNotFoundError):
             for folder in sorted(self._folder.iterdir()):
-                if folder.name.removesuffix(_PART) not in besides:
+                if folder.name.removesuffix(PART) not in besides:
                     shutil.rmtree(folder, ignore_errors=True)
                     self._found.pop(folder.name, None)
 
@@ -241,15 +241,8 @@ class PackFolder:
         whole = sum(file.bytes for file in needed)
         lacking = whole - sum(min(file.bytes, self.length(pack_id, file.path)) for file in needed)
         with self._disk(self._folder):
-            free = shutil.disk_usage(self._folder).free
-        if free < lacking + _SPARE_DISK_BYTES:
-            text = f"model pack {pack_id} needs {_mb(lacking + _SPARE_DISK_BYTES)} of disk, {_mb(free)} are free"
-            raise GalleryRefused("pack_no_space", text)
-        available = memory_available()
-        # Its models are opened once beside those that run, before they take their place.
-        if available is not None and available < whole + _SPARE_MEMORY_BYTES:
-            text = f"model pack {pack_id} needs {_mb(whole + _SPARE_MEMORY_BYTES)} of memory, {_mb(available)} are free"
-            raise GalleryRefused("pack_no_memory", text)
+            check_disk(self._folder, pack_id, lacking)
+        check_memory(pack_id, whole)
 
     @staticmethod
     @contextmanager
@@ -257,17 +250,7 @@ class PackFolder:
         try:
             yield
         except OSError as exc:
-            raise _storage(exc, path) from exc
-
-
-def memory_available() -> int | None:
-    """Return the bytes of memory that programs may still take; None where the system does not say."""
-    try:
-        lines = _MEMORY.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = (line.split() for line in lines if line.startswith("MemAvailable:"))
-    return next((int(fields[1]) * 1024 for fields in found), None)
+            raise disk_error(exc, path) from exc
 
 
 def _id_of(folder: Path) -> str | None:
@@ -280,23 +263,3 @@ def _id_of(folder: Path) -> str | None:
 def _hash_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _storage(exc: OSError, path: Path) -> StorageFailed:
-    if exc.errno in (ENOSPC, EDQUOT):
-        return StorageFull(f"the disk that holds {path.name} is full", hint="free some space; recognition goes on")
-    if exc.errno == EROFS:
-        return StorageFull(f"the disk that holds {path.name} is read-only", hint="check the disk; recognition goes on")
-    return StorageFailed(f"{path} cannot be used: {exc.strerror}", hint="check the disk and the folder's owner")
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.0f} MB"

@@ -9,32 +9,37 @@ any moment leaves either the damaged file, to begin again with, or the new one, 
 
 What a damaged file says is believed where a row proves itself by its hash. An event that is not known to be delivered
 is sent again: the hub knows its id. The present stream is a new one, because the last events may be lost and their
-places must not be given out twice.
+places must not be given out twice. Places that the disk cannot read are left out and counted.
+
+Only the newest few damaged files are kept, see `_keep_few`.
 """
 
 import json
 import logging
-import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from edge.adapters.ballast import Ballast
-from edge.adapters.csv_journal import sync_folder
-from edge.adapters.salvaged_rows import Found, find_rows, moved_event
+from edge.adapters.damaged_files import FOLDER_NAME, erase_file
+from edge.adapters.disk_files import disk_error, sync_folder
+from edge.adapters.pack_room import drop_unfinished
+from edge.adapters.salvaged_file import save_what_can_be_read
 from edge.adapters.sqlite_file import FILE_NAME, SIDE_NAMES, SUSPECT_NAME, UnitFile
-from edge.adapters.sqlite_library import Database
-from edge.adapters.sqlite_pages import PageReader
-from edge.core.errors import StorageDamaged, StorageFailed, StorageFull
+from edge.core.errors import StorageDamaged, StorageFailed, StorageFull, StorageReadOnly
 
 log = logging.getLogger(__name__)
 
-FOLDER_NAME = "damaged"
+_Made = TypeVar("_Made")
+
 REPORT_NAME = "report.json"
 _BUILDING, _READY = "building", "new"
-_AT_ONCE = 1000
+_KEPT_AT_MOST = 5
+_KEPT_BYTES_AT_MOST = 500_000_000
+"""A card that damages one file damages more: what is kept of them must not fill it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,86 +56,140 @@ class DamageReport:
     dead_letters: int
     gallery: bool
     """Whether the gallery could be saved; without it, the unit recognises nobody until the hub has sent it again."""
+    unreadable_pages: int = 0
+    """How many places of it the disk itself could not read."""
+    kept: bool = True
+    """Whether the damaged file is still there."""
 
     @property
     def sentence(self) -> str:
         """What a person should know."""
+        places = f"; places the disk cannot read: {self.unreadable_pages}" if self.unreadable_pages else ""
         gallery = "" if self.gallery else "; the gallery is lost and comes from the hub again"
+        kept = "is kept" if self.kept else "was erased since"
         return (
             f"the record was damaged on {self.at[:10]}: {self.events} events were saved, {self.waiting} of them are "
-            f"sent again{gallery}; the damaged file is kept"
+            f"sent again{places}{gallery}; the damaged file {kept}"
         )
 
 
 def open_record(folder: Path, moment: datetime) -> UnitFile:
     """Open the unit's file; a damaged one is set aside, and a new one begins with what could be saved.
 
-    `moment` names the folder it is kept in. Raises StorageFull and StorageFailed.
+    On a full disk with the space of the reserve, and of older damaged files. `moment` names the folder a damaged file
+    is kept in. Raises StorageFull and StorageFailed.
     """
     try:
         _finish(folder)
         if (folder / SUSPECT_NAME).exists():
             return _begin_anew(folder, moment, "what was read from it was not what had been written")
         try:
-            return UnitFile(folder)
+            return _with_room(folder, lambda: UnitFile(folder))
         except StorageDamaged as exc:
             return _begin_anew(folder, moment, str(exc))
     except OSError as exc:
-        raise StorageFailed(f"{folder} cannot be used: {exc.strerror}", hint="check owner and disk") from exc
+        raise disk_error(exc, folder) from exc
 
 
 def damage_reports(folder: Path) -> list[DamageReport]:
-    """Return what was set aside here and not yet deleted by a person, oldest first."""
-    reports = []
-    for path in sorted((folder / FOLDER_NAME).glob(f"*/{REPORT_NAME}")):
+    """Return what was set aside here and not yet deleted, oldest first."""
+    return [report for place in _places(folder) if (report := _report_in(place))]
+
+
+def _places(folder: Path) -> list[Path]:
+    parent = folder / FOLDER_NAME
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _report_in(place: Path) -> DamageReport | None:
+    try:
+        report = DamageReport(**json.loads((place / REPORT_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        # It only tells a person; the folder beside it is still there.
+        return None
+    return replace(report, kept=any((place / name).exists() for name in SIDE_NAMES))
+
+
+def _with_room(folder: Path, work: Callable[[], _Made]) -> _Made:
+    """Do what needs space: on a full disk again, with that of a pack on its way, the reserve, older damaged records."""
+    while True:
         try:
-            reports.append(DamageReport(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError):
-            # It only tells a person; the folder beside it is still there.
-            continue
-    return reports
-
-
-def erase_damaged(folder: Path) -> None:
-    """Overwrite and delete the damaged files, for somebody's template must leave this disk; the reports stay."""
-    for path in (folder / FOLDER_NAME).glob("*/*"):
-        if path.name in SIDE_NAMES:
-            try:
-                with path.open("r+b") as file:
-                    for _ in range(0, path.stat().st_size, 1 << 20):
-                        file.write(bytes(1 << 20))
-                    file.flush()
-                    os.fsync(file.fileno())
-                path.unlink()
-            except OSError as exc:
-                raise StorageFailed(f"{path} cannot be deleted: {exc.strerror}", hint="delete it by hand") from exc
+            return work()
+        except StorageReadOnly:
+            raise
+        except StorageFull:
+            if drop_unfinished(folder) or Ballast(folder, 0).release():
+                log.warning("the disk is full at the start: the record gets the space that was kept for it")
+            elif not _delete_one(_places(folder)):
+                raise
 
 
 def _begin_anew(folder: Path, moment: datetime, reason: str) -> UnitFile:
     # It can take a minute: whoever looks why the unit does not start yet should find this.
     log.warning("record damaged, saving what can be read reason=%s", reason)
     try:
-        return _rescue(folder, moment, reason)
-    except StorageFull:
-        # It is made again when there is space.
-        if not Ballast(folder, 0).release():
-            raise
-        return _rescue(folder, moment, reason)
+        _with_room(folder, lambda: _rescue(folder, moment, reason))
+    except StorageReadOnly:
+        raise
+    except StorageFull as exc:
+        needed_mb = sum((folder / name).stat().st_size for name in SIDE_NAMES if (folder / name).exists()) / 1e6
+        raise StorageFull(
+            f"the record in {folder} is damaged, and the disk is too full to save it into a new file",
+            hint=f"free {needed_mb:.0f} MB, and start the unit again; the record is as it was",
+        ) from exc
+    _finish(folder)
+    _keep_few(folder)
+    return _with_room(folder, lambda: UnitFile(folder))
 
 
-def _rescue(folder: Path, moment: datetime, reason: str) -> UnitFile:
+def _keep_few(folder: Path) -> None:
+    """Delete the oldest of many damaged records, the newest never."""
+    places = _places(folder)
+    while len(places) > _KEPT_AT_MOST or _bytes_in(places) > _KEPT_BYTES_AT_MOST:
+        if not _delete_one(places):
+            break
+        places = _places(folder)
+
+
+def _bytes_in(places: list[Path]) -> int:
+    return sum(path.stat().st_size for place in places for path in place.iterdir())
+
+
+def _delete_one(places: list[Path]) -> bool:
+    """Overwrite and delete the oldest damaged record, but not the newest; return whether there was one."""
+    for place in sorted(places[:-1], key=_was_read_in_part):
+        try:
+            for path in place.iterdir():
+                erase_file(path)
+            place.rmdir()
+        except OSError as exc:
+            log.warning("an older damaged record cannot be deleted folder=%s reason=%s", place, exc.strerror)
+            continue
+        log.warning("an older damaged record was deleted, for only the newest are kept folder=%s", place)
+        return True
+    return False
+
+
+def _was_read_in_part(place: Path) -> bool:
+    # Of what this disk cannot read, a person with other tools may still get something: such a file goes last.
+    report = _report_in(place)
+    return report is not None and report.unreadable_pages > 0
+
+
+def _rescue(folder: Path, moment: datetime, reason: str) -> None:
     place = _new_folder(folder / FOLDER_NAME, f"{moment:%Y-%m-%dT%H%M%SZ}")
     try:
-        report = _build(folder / FILE_NAME, place, moment, reason)
+        saved = save_what_can_be_read(folder / FILE_NAME, place / _BUILDING, moment)
+        report = DamageReport(str(place), moment.isoformat(), reason[:500], **asdict(saved))
         (place / REPORT_NAME).write_text(json.dumps(asdict(report)) + "\n", encoding="utf-8")
         (place / _BUILDING).rename(place / _READY)
-    except (OSError, StorageFailed):
+        sync_folder(place)
+    except (OSError, StorageFailed) as exc:
         # A full disk: nothing was moved yet, and half a new file only takes up space.
         shutil.rmtree(place, ignore_errors=True)
+        if isinstance(exc, OSError):
+            raise disk_error(exc, place) from exc
         raise
-    sync_folder(place)
-    _finish(folder)
-    return UnitFile(folder)
 
 
 def _new_folder(parent: Path, name: str) -> Path:
@@ -161,82 +220,3 @@ def _finish(folder: Path) -> None:
             (ready / FILE_NAME).rename(folder / FILE_NAME)
             sync_folder(folder)
         shutil.rmtree(ready)
-
-
-def _build(database: Path, place: Path, moment: datetime, reason: str) -> DamageReport:
-    file = UnitFile(place / _BUILDING)
-    try:
-        with PageReader(database) as pages:
-            found = find_rows(pages)
-            _fill(file, pages, found, moment)
-        with file.reading() as db:
-            events, waiting, dead, gallery = (
-                int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 (fixed names)
-                for table in ("events", "outbox", "dead_letter", "gallery")
-            )
-        file.write_back()
-    finally:
-        file.close()
-    for name in SIDE_NAMES[1:]:
-        (place / _BUILDING / name).unlink(missing_ok=True)
-    sync_folder(place / _BUILDING)
-    return DamageReport(str(place), moment.isoformat(), reason[:500], events, waiting, dead, bool(gallery))
-
-
-def _fill(file: UnitFile, pages: PageReader, found: Found, moment: datetime) -> None:
-    with file.writing() as db:
-        # The new file's own stream stays the last one, so that it is the present one.
-        present = str(db.execute("SELECT epoch FROM streams").fetchone()[0])
-        db.execute("DELETE FROM streams")
-        for epoch, last_seq in [*found.streams.items(), (present, len(found.displaced))]:
-            db.execute("INSERT INTO streams (epoch, last_seq) VALUES (?, ?)", [epoch, last_seq])
-        _fill_small_tables(db, found, moment)
-    in_order = found.in_order()
-    copied = [event_id for event_id in in_order if found.events[event_id].number <= found.copied_up_to]
-    for event_ids in (copied, in_order[len(copied) :]):
-        for portion in _portions(event_ids):
-            with file.writing() as db:
-                for event_id in portion:
-                    _add_event(db, pages, found, event_id, present)
-                if event_ids is copied:
-                    # Numbers are given out anew, in the same order.
-                    db.execute("UPDATE meta SET value = (SELECT max(id) FROM events) WHERE name = 'copied_up_to'")
-
-
-def _portions(items: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
-
-
-def _add_event(db: Database, pages: PageReader, found: Found, event_id: str, present: str) -> None:
-    seq = found.displaced.get(event_id)
-    row = moved_event(pages, found.events[event_id], None if seq is None else (present, seq))
-    if row is None:
-        return
-    letter = found.letters.get((row.epoch, row.seq)) if row.delivered_at is None else None
-    db.conn.execute(
-        """INSERT INTO events (epoch, seq, event_id, kind, at, body, sha256, delivered_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        [row.epoch, row.seq, row.event_id, row.kind, row.at, row.body, row.sha256, row.delivered_at],
-    )
-    if letter:
-        db.execute(
-            "INSERT INTO dead_letter (epoch, seq, code, detail, at) VALUES (?, ?, ?, ?, ?)",
-            [row.epoch, row.seq, *letter],
-        )
-    elif row.delivered_at is None:
-        db.conn.execute("INSERT INTO outbox (epoch, seq) VALUES (?, ?)", [row.epoch, row.seq])
-
-
-def _fill_small_tables(db: Database, found: Found, moment: datetime) -> None:
-    # Far above any count of starts: it must not go back, and nobody knows any more where it was.
-    session = found.session if found.session is not None else max(0, int(moment.timestamp()))
-    db.execute("INSERT INTO meta (name, value) VALUES ('session', ?)", [str(session)])
-    db.conn.executemany("INSERT INTO open_interval VALUES (?, ?, ?, ?)", found.open_intervals.values())
-    db.conn.executemany("INSERT INTO content (hash, sealed, in_use) VALUES (?, ?, ?)", found.content.values())
-    if found.gallery:
-        db.execute(
-            """INSERT INTO gallery (slot, revision, signed_head, manifest_hash, timetable_hash)
-               VALUES (1, ?, ?, ?, ?)""",
-            found.gallery,
-        )

@@ -15,7 +15,6 @@ from protocol.content import Head
 from protocol.events import Stamp
 
 _EPOCH = re.compile(r"[0-9a-f]{16}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST = 2**62
 
 
@@ -61,6 +60,8 @@ class Found:
     session: int | None = None
     copied_up_to: int = 0
     """Number of the last event that is in the CSV copy for sure."""
+    erase_due: bool = False
+    """Something was deleted that may still stand in the damaged files."""
 
     def in_order(self) -> list[str]:
         """Return the events' ids in the order in which they were written down."""
@@ -183,6 +184,8 @@ def _take_small(found: Found, row: FoundRow) -> None:
             found.session = int(count)
         case ("copied_up_to", str(number)) if number.isdecimal():
             found.copied_up_to = int(number)
+        case ("erase_due", str()):
+            found.erase_due = True
         case _:
             pass
 

@@ -32,6 +32,12 @@ class DataFolderLock:
             raise AnotherDaemon(
                 f"a unit already runs on {self._path.parent}", hint="stop it first (systemctl stop rollcall-edge)"
             ) from exc
+        except OSError as exc:
+            os.close(self._descriptor)
+            raise StorageFailed(
+                f"{self._path} cannot be locked: {exc.strerror}",
+                hint="storage.data_dir must be on a disk of this machine",
+            ) from exc
         return self
 
     def __exit__(

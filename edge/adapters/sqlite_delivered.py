@@ -56,19 +56,20 @@ def _delete(db: Database, condition: str, values: list[str]) -> int:
     ).rowcount
 
 
-def digests(file: UnitFile, epoch: str, size: int, most: int) -> list[RangeDigest]:
+def digests(file: UnitFile, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
     """Return what was delivered of a stream, in ranges of `size` seqs cut at holes, the newest `most` of them.
 
-    The last range ends with the newest seq.
+    The last range ends with the newest seq, or before `below`.
     """
     with file.reading() as db:
         last = last_seq(db, epoch)
         oldest = db.execute("SELECT min(seq) FROM events WHERE epoch = ?", [epoch]).fetchone()[0]
     found: list[RangeDigest] = []
+    last = last if below is None else min(last, below - 1)
     first = (last - 1) // size * size + 1
     while oldest is not None and first + size > oldest and first > 0 and len(found) < most:
         # Range by range: between two of them, whoever records gets a turn.
-        found += reversed(_digests_between(file, epoch, first, first + size - 1))
+        found += reversed(_digests_between(file, epoch, first, min(last, first + size - 1)))
         first -= size
     return found[:most][::-1]
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge.adapters.disk_files import disk_error, disk_full
 from edge.adapters.sqlite_library import Database
 from edge.adapters.sqlite_schema import MIGRATIONS, nonsense
 from edge.adapters.sqlite_wal import WalBefore
-from edge.core.errors import StorageDamaged, StorageFailed, StorageFull, StorageReadOnly
+from edge.core.errors import StorageDamaged, StorageFailed, StorageFull
 
 FILE_NAME = "unit.db"
 SUSPECT_NAME = "unit.db.suspect"
@@ -40,8 +41,13 @@ _NOT_OURS = (
     sqlite3.SQLITE_TOOBIG,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
 )
-"""What opening our own file never answers: a table is missing or strange, or the header says that it is read-only."""
+"""What opening our own file never answers: a table is missing or strange, the header says that it is read-only, or the
+disk cannot read a place of it (another start would not read it either)."""
+_HELD_BY_ANOTHER = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FAILED_SYNC = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 _RESTART = "restart the unit: it sets the file aside, saves what can be read and begins a new one"
 
 
@@ -51,31 +57,37 @@ def explain(exc: sqlite3.Error, path: Path) -> StorageFailed:
     code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = code & _PRIMARY_CODE
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
-        return StorageFull(f"the disk that holds {path.name} is full", hint="free some space; recognition goes on")
+        return disk_full(path)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode to UTF-8" in str(exc):
         return StorageDamaged(f"{path} is damaged: {exc}", hint=_RESTART)
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if primary in _HELD_BY_ANOTHER:
         return StorageFailed(
             f"{path} cannot be used: {exc}", hint="another program holds the file (a copy, an SQLite shell): end it"
         )
-    # A disk that became read-only answers every write with a plain I/O error.
+    # A disk that became read-only answers every write with a plain I/O error. Not so after a failed sync: what was said
+    # to be written may not be there, and the kernel makes a disk read-only because of that.
     doubtful = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-    if primary in doubtful and is_read_only(path.parent):
-        return StorageReadOnly(
-            f"the disk that holds {path.name} can only be read now",
-            hint="it may be failing: look at the kernel's log, replace it; recognition goes on, records are held",
-        )
+    if primary in doubtful and code not in _FAILED_SYNC:
+        refused = _refused(path)
+        if isinstance(refused, StorageFull):
+            return refused
     return StorageFailed(f"{path} cannot be used: {exc}", hint="check the disk and the file's owner")
 
 
-def is_read_only(folder: Path) -> bool:
-    """Return whether nothing can be made in the folder because its disk is read-only, whoever asks."""
+def _is_passing(exc: sqlite3.Error, path: Path) -> bool:
+    """Return whether a checkpoint that failed so is only put off, and everything is as it was before."""
+    primary = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+    return primary in _HELD_BY_ANOTHER or isinstance(explain(exc, path), StorageFull)
+
+
+def _refused(path: Path) -> StorageFailed | None:
+    """Return why no file can be made beside this one, whoever asks; None when one can be made."""
     try:
         # A file without a name: nothing is left behind.
-        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as exc:
-        return exc.errno == errno.EROFS
-    return False
+        return disk_error(exc, path)
+    return None
 
 
 class UnitFile:
@@ -99,11 +111,11 @@ class UnitFile:
                 error = self._damaged(str(exc))
             raise error from exc
         except OSError as exc:
-            raise StorageFailed(f"{folder} cannot be used: {exc.strerror}", hint="check owner and disk") from exc
+            raise disk_error(exc, folder) from exc
 
     def _open_to_write(self, folder: Path) -> Database:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        wal = WalBefore(self.path)
+        wal = self._log_before()
         # SQLite would begin a new file and delete the log, with everything that was committed to it.
         self._refuse("the file is gone, its log is not" if wal.headless else "")
         if self.path.exists() and not self.path.with_name(f"{FILE_NAME}-journal").exists():
@@ -121,6 +133,14 @@ class UnitFile:
             connection.close()
             raise
         return db
+
+    def _log_before(self) -> WalBefore:
+        try:
+            return WalBefore(self.path)
+        except OSError as exc:
+            if exc.errno != errno.EIO:
+                raise
+            raise self._damaged("the disk cannot read its log") from exc
 
     def _look_at(self, wal: WalBefore) -> None:
         """Refuse a damaged file before anything is written: on closing, a writer would bring its log into it."""
@@ -202,18 +222,20 @@ class UnitFile:
             except sqlite3.Error as exc:
                 raise self._explained(exc) from exc
 
-    def erase_deleted(self) -> None:
-        """Make sure that what was deleted is in no file any more: pages are overwritten, but the WAL holds them still.
+    def erase_deleted(self) -> bool:
+        """Make sure that what was deleted is in no file any more: pages are overwritten, but the log holds them still.
 
-        While a reader is in the way or the disk is full, it is tried again after every write.
+        Return whether it is so. While a reader is in the way or the disk is full, it is tried again after every write.
         """
-        with self._lock:
-            self._wal_may_hold_deleted = True
-            self._empty_wal(self.db.conn)
+        self._wal_may_hold_deleted = True
+        return self.write_back()
 
-    def write_back(self) -> None:
-        """Bring what the WAL holds into the file and make the WAL empty, unless a reader is in the way."""
-        self.erase_deleted()
+    def write_back(self) -> bool:
+        """Bring what the log holds into the file and empty it; False while a reader is in the way or the disk full."""
+        with self.reading() as db:
+            emptied = self._truncate_wal(db.conn)
+            self._wal_may_hold_deleted = self._wal_may_hold_deleted and not emptied
+        return emptied
 
     def check_for_damage(self) -> None:
         """Read the whole file. Raises StorageDamaged."""
@@ -221,15 +243,21 @@ class UnitFile:
             self._check(db.conn)
 
     def _empty_wal(self, connection: sqlite3.Connection) -> None:
-        if not self._wal_may_hold_deleted:
-            return
-        # The transaction before it is on disk: neither waiting nor failing here may make it look otherwise.
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA busy_timeout = 0")
+        if self._wal_may_hold_deleted:
+            self._wal_may_hold_deleted = not self._truncate_wal(connection)
+
+    def _truncate_wal(self, connection: sqlite3.Connection) -> bool:
+        # The transaction before it is on disk: neither waiting nor a lack of space here may make it look otherwise.
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            self._wal_may_hold_deleted = bool(busy)
-        with suppress(sqlite3.Error):
+        except sqlite3.Error as exc:
+            if not _is_passing(exc, self.path):
+                raise
+            return False
+        finally:
             connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
+        return not busy
 
     def close(self) -> None:
         """Write the WAL back and close the file."""

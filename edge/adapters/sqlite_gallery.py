@@ -1,13 +1,29 @@
 """The gallery on the unit's disk: every piece sealed as it came, swapped in one transaction."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from edge.adapters.salvage import erase_damaged
+from edge.adapters.damaged_files import damaged_files, erase_damaged
 from edge.adapters.sqlite_file import UnitFile
+from edge.adapters.sqlite_library import Database
+from edge.core.errors import StorageFull
 from edge.core.ports import StagedGallery
 from protocol.content import Head, HeadBody
+
+ERASE_DUE = "erase_due"
+"""Stands in the record from a deletion until nothing of what was deleted is on this disk."""
+
+
+def note_erasure(db: Database) -> None:
+    """Note, in the transaction that deletes, that what it deletes must be erased."""
+    # Counted up: an erasure that was noted while an earlier one was carried out is not taken for done.
+    db.execute(
+        """INSERT INTO meta (name, value) VALUES (?, '1')
+           ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)""",
+        [ERASE_DUE],
+    )
 
 
 class SqliteGallery:
@@ -15,6 +31,8 @@ class SqliteGallery:
 
     def __init__(self, file: UnitFile) -> None:
         self._file = file
+        self._in_vain: tuple[list[Path], str] = [], ""
+        """Damaged files that could not be erased, and why."""
 
     def signed_head(self) -> Head | None:
         """Return the signed head of the gallery in use; its signature is checked again at each start."""
@@ -59,13 +77,12 @@ class SqliteGallery:
             return {row[0] for row in db.execute("SELECT hash FROM content")}
 
     def drop(self, content_hashes: Collection[str]) -> None:
-        """Delete pieces, so that nothing of them stays in the file."""
+        """Delete pieces, and erase them: see `remains`."""
         if not content_hashes:
             return
         with self._file.writing() as db:
-            for content_hash in content_hashes:
-                db.execute("DELETE FROM content WHERE hash = ?", [content_hash])
-        self._file.erase_deleted()
+            _delete(db, content_hashes)
+        self.erase()
 
     def swap(self, gallery: StagedGallery) -> None:
         """Make the staged gallery the one in use and delete what it does not list."""
@@ -84,16 +101,54 @@ class SqliteGallery:
                 },
                 pk="slot",
             )
-            unlisted = {row[0] for row in db.execute("SELECT hash FROM content").fetchall()} - listed
-            for content_hash in unlisted:
-                db.execute("DELETE FROM content WHERE hash = ?", [content_hash])
+            _delete(db, {row[0] for row in db.execute("SELECT hash FROM content").fetchall()} - listed)
             db.execute("UPDATE content SET in_use = 1 WHERE in_use = 0")
-        self._file.erase_deleted()
-        if unlisted:
-            # A damaged record that was set aside holds the pieces of then.
-            erase_damaged(self._file.path.parent)
+        self.erase()
 
     def drop_staged(self) -> int:
         """Delete what a transfer has brought so far and the gallery in use does not need; return how many pieces."""
         with self._file.writing() as db:
-            return db.execute("DELETE FROM content WHERE in_use = 0").rowcount
+            dropped = db.execute("DELETE FROM content WHERE in_use = 0").rowcount
+            if dropped:
+                note_erasure(db)
+        return dropped
+
+    def remains(self) -> str:
+        """Return where something that was deleted can still be read on this disk, for a person; empty when nowhere.
+
+        Does what can be done about it. What is due is noted with the deletion, so that a start goes on with it.
+        """
+        with self._file.reading() as db:
+            due = db.execute("SELECT value FROM meta WHERE name = ?", [ERASE_DUE]).fetchone()
+        if due is None:
+            return ""
+        if not self._file.erase_deleted():
+            return "what was deleted can still be read in unit.db-wal: end what reads the record, or free some space"
+        # A damaged record that was set aside holds the pieces of then.
+        self._in_vain = self._in_vain if self._nothing_changed() else erase_damaged(self._file.path.parent)
+        files, trouble = self._in_vain
+        if files:
+            return f"{trouble}: delete it by hand, replace the card" if trouble else "damaged files are being erased"
+        try:
+            with self._file.writing() as db:
+                db.execute("DELETE FROM meta WHERE name = ? AND value = ?", [ERASE_DUE, due[0]])
+        except StorageFull as exc:
+            return str(exc)
+        return ""
+
+    def _nothing_changed(self) -> bool:
+        """Return whether what could not be erased is there as before: a failing card is not written to each second."""
+        files, trouble = self._in_vain
+        return bool(trouble) and damaged_files(self._file.path.parent) == files
+
+    def erase(self) -> None:
+        """Try again what of an erasure is due, whatever was in vain before. Raises StorageFailed."""
+        self._in_vain = [], ""
+        self.remains()
+
+
+def _delete(db: Database, content_hashes: Collection[str]) -> None:
+    for content_hash in content_hashes:
+        db.execute("DELETE FROM content WHERE hash = ?", [content_hash])
+    if content_hashes:
+        note_erasure(db)

@@ -77,6 +77,20 @@ def written_after(file: UnitFile, number: int, limit: int = ROWS_AT_ONCE) -> lis
     return [Written(row[0], json.loads(row[1])) for row in rows]
 
 
+def next_moment(file: UnitFile, kinds: Sequence[str], since: datetime | None = None) -> datetime | None:
+    """Return when the first event of these kinds happened, from `since` on; None when there is none.
+
+    By the index over moments: nothing is read of what came before.
+    """
+    with file.reading() as db:
+        row = db.execute(
+            f"""SELECT at FROM events WHERE at >= ? AND kind IN ({",".join("?" * len(kinds))})
+                ORDER BY at LIMIT 1""",  # noqa: S608 (question marks only)
+            [utc_text(since) if since else "", *kinds],
+        ).fetchone()
+    return read_moment(file, row[0]) if row else None
+
+
 def dead_letters(file: UnitFile) -> list[DeadLetter]:
     """Return what the hub refused, oldest first. Raises StorageDamaged."""
     with file.reading() as db:
@@ -88,3 +102,14 @@ def dead_letters(file: UnitFile) -> list[DeadLetter]:
         DeadLetter(epoch, seq, code, detail, read_moment(file, at), read_body(file, body, sha256))
         for epoch, seq, code, detail, at, body, sha256 in rows
     ]
+
+
+def refusals(file: UnitFile, epoch: str, first: int, last: int, code: str | None = None) -> list[tuple[int, str]]:
+    """Return (seq, code) of the dead letters between two seqs of a stream: their bodies stay unread."""
+    with file.reading() as db:
+        rows = db.execute(
+            """SELECT seq, code FROM dead_letter
+               WHERE epoch = ? AND seq BETWEEN ? AND ? AND (? IS NULL OR code = ?) ORDER BY seq""",
+            [epoch, first, last, code, code],
+        ).fetchall()
+    return [(int(seq), str(found)) for seq, found in rows]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from edge.adapters.clock_system import SystemClock
 from edge.adapters.sqlite_delivered import digests, last_delivery_at, prune, prune_early, receipt_moment
 from edge.adapters.sqlite_file import UnitFile
-from edge.adapters.sqlite_history import Row, dead_letters, history
+from edge.adapters.sqlite_history import Row, dead_letters, history, refusals
 from edge.adapters.sqlite_intervals import follow_interval, keep_open, open_intervals
 from edge.adapters.sqlite_rows import (
     ROWS_AT_ONCE,
@@ -207,12 +207,12 @@ class SqliteJournal:
             set_last_seq(db, self._epoch, last + len(rows))
         return len(rows)
 
-    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+    def digests(self, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
         """Return what was delivered of a stream, in ranges of `size` seqs, the newest `most` of them.
 
-        The last range ends with the newest seq.
+        The last range ends with the newest seq, or before `below`.
         """
-        return digests(self._file, epoch, size, most)
+        return digests(self._file, epoch, size, most, below)
 
     def epochs(self) -> list[str]:
         """Return every stream that has events on disk, the present one last."""
@@ -233,6 +233,10 @@ class SqliteJournal:
     def dead_letters(self) -> list[DeadLetter]:
         """Return what the hub refused, oldest first."""
         return dead_letters(self._file)
+
+    def refusals(self, epoch: str, first: int, last: int, code: str | None = None) -> list[tuple[int, str]]:
+        """Return (seq, code) of the dead letters between two seqs of a stream."""
+        return refusals(self._file, epoch, first, last, code)
 
     def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
         """Put dead letters back into the queue."""

@@ -5,6 +5,7 @@ lost with it. Here each page that holds rows is read by itself. Nothing found is
 by its own hash. The format is SQLite's, version 3 (sqlite.org/fileformat2.html).
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -60,12 +61,16 @@ class _Image:
 
 
 class PageReader:
-    """Reads a database file and its log, whatever became of them. Raises OSError only when the disk does."""
+    """Reads a database file and its log, whatever became of them, leaving out what the disk cannot read.
+
+    Raises OSError for files that cannot be opened.
+    """
 
     def __init__(self, database: Path) -> None:
         log = database.with_name(f"{database.name}-wal")
         self._files = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else -1 for path in (database, log)]
         self._sizes = [os.fstat(file).st_size if file >= 0 else 0 for file in self._files]
+        self._unreadable: set[_Image] = set()
         self._page_bytes = self._guess_page_bytes()
         self._newest: dict[int, _Image] = {}
         self._images: list[tuple[int, _Image]] = []
@@ -84,9 +89,20 @@ class PageReader:
             if file >= 0:
                 os.close(file)
 
+    @property
+    def unreadable(self) -> int:
+        """How many places the disk could not read."""
+        return len(self._unreadable)
+
     def _bytes(self, image: _Image, start: int, count: int) -> bytes:
         file = self._files[image.in_log]
-        return os.pread(file, count, image.at + start) if file >= 0 else b""
+        try:
+            return os.pread(file, count, image.at + start) if file >= 0 else b""
+        except OSError as exc:
+            if exc.errno != errno.EIO:
+                raise
+            self._unreadable.add(image)
+            return b""
 
     def _guess_page_bytes(self) -> int:
         said = int.from_bytes(self._bytes(_Image(False, 16), 0, 2), "big")
@@ -109,7 +125,10 @@ class PageReader:
         salts = header.salts if header else None
         rounds: tuple[list[tuple[int, _Image]], list[tuple[int, _Image]]] = [], []
         for at in range(WAL_HEADER_BYTES, self._sizes[1] - step + 1, step):
-            number, _pages, one, two = struct.unpack(">4I", self._bytes(_Image(True, at), 0, 16))
+            head = self._bytes(_Image(True, at), 0, 16)
+            if len(head) < 16:
+                continue
+            number, _pages, one, two = struct.unpack(">4I", head)
             # Without a header, the log is what its first frame says.
             salts = salts or (one, two)
             rounds[(one, two) == salts].append((number, _Image(True, at + FRAME_HEADER_BYTES)))

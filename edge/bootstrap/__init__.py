@@ -1,7 +1,7 @@
 """The composition root: settings become cameras, stores, loops. The only place that knows all of them."""
 
 from edge.bootstrap.cameras import open_camera
-from edge.bootstrap.disk import Disk, open_disk, stored_names
+from edge.bootstrap.disk import Disk, csv_folder, open_disk, stored_names
 from edge.bootstrap.eyes import open_eyes, open_liveness, open_recognition
 from edge.bootstrap.identity import broker_address, identity_of
 from edge.bootstrap.orders import Orders, Parts, Watchers
@@ -17,6 +17,7 @@ __all__ = [
     "Unit",
     "Watchers",
     "broker_address",
+    "csv_folder",
     "identity_of",
     "open_camera",
     "open_disk",

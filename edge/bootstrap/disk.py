@@ -1,8 +1,9 @@
 """The unit's data folder: its record, its gallery, the CSV copy and the space that is left."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.adapters.ballast import Ballast
 from edge.adapters.csv_follower import CsvFollower
@@ -13,7 +14,6 @@ from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
 from edge.bootstrap.identity import identity_of
-from edge.core.errors import StorageDamaged, StorageFailed
 from edge.core.gallery_pieces import open_manifest
 from edge.core.ports import Clock
 from edge.loops.health import Health
@@ -56,20 +56,13 @@ def open_disk(settings: EdgeSettings, clock: Clock, health: Health) -> Iterator[
             file.close()
 
 
+def csv_folder(settings: EdgeSettings) -> Path:
+    """Return where the CSV copy lies."""
+    return settings.storage.csv_dir or settings.storage.data_dir / "csv"
+
+
 def _csv_journal(settings: EdgeSettings) -> CsvJournal:
-    folder = settings.storage.csv_dir or settings.storage.data_dir / "csv"
-    return CsvJournal(folder, settings.storage.time_zone, with_names=settings.storage.csv_names)
-
-
-def catch_up(disk: Disk, names: Mapping[str, str]) -> None:
-    """Complete the CSV copy; what lacks it is reported. Raises StorageDamaged for a record that cannot be read."""
-    try:
-        disk.csv.catch_up(names)
-    except StorageDamaged:
-        raise
-    except StorageFailed as exc:
-        # Only the copy: it goes on with the next event.
-        disk.health.failed("csv_failed", exc)
+    return CsvJournal(csv_folder(settings), settings.storage.time_zone, with_names=settings.storage.csv_names)
 
 
 def stored_names(settings: EdgeSettings, gallery: SqliteGallery) -> dict[str, str]:

@@ -10,6 +10,7 @@ from edge.bootstrap.orders import Orders
 from edge.core.errors import StorageFull, UplinkUnavailable
 from edge.loops.capture import CaptureLoop
 from edge.loops.control import ControlDesk, ControlLoop
+from edge.loops.copying import CopyKeeper
 from edge.loops.health import Health
 from edge.loops.supervisor import Loop
 from edge.loops.vision import VisionLoop
@@ -20,6 +21,7 @@ _SILENT_CAMERA_S = 30.0
 _STUCK_AFTER_S = 22.0
 """With the service manager's wait, a stuck program is back within half a minute."""
 _STILL_STUCK_AFTER_S = 90.0
+_COPY_PATIENCE_S = 10.0
 
 
 def main_loops(
@@ -84,8 +86,13 @@ def _watch_frames(watching: VisionLoop, health: Health, silent_after_s: float) -
         health.fine("no_frames")
 
 
-def side_loops(disk: Disk, counter: ControlServer, desk: ControlDesk) -> list[Loop]:
-    """Return what goes on beside recognition and delivery: looking after the disk, and answering commands."""
+def side_loops(disk: Disk, copying: CopyKeeper, counter: ControlServer, desk: ControlDesk) -> list[Loop]:
+    """Return what goes on beside recognition and delivery: the CSV copy, looking after the disk, and commands."""
+
+    def copy() -> bool:
+        copying.look()
+        copying.rest()
+        return True
 
     def note() -> None:
         with suppress(StorageFull):
@@ -94,10 +101,13 @@ def side_loops(disk: Disk, counter: ControlServer, desk: ControlDesk) -> list[Lo
     def look_after() -> bool:
         disk.storage.look()
         note()
+        copying.watch()
         disk.storage.rest()
         return True
 
     return [
+        # Never stuck: a stick that hangs is no reason to end recognition.
+        Loop("copy", copy, interrupt=copying.interrupt, finish=copying.finish, patience_s=_COPY_PATIENCE_S),
         Loop("storage", look_after, interrupt=disk.storage.interrupt, finish=note),
         Loop("control", ControlLoop(counter, desk).step, interrupt=counter.interrupt),
     ]

@@ -11,7 +11,7 @@ from edge.adapters.control_socket import ControlServer
 from edge.adapters.mqtt_uplink import MqttUplink
 from edge.bootstrap.cameras import rhythm_of
 from edge.bootstrap.delivery import open_line
-from edge.bootstrap.disk import Disk, catch_up, open_disk
+from edge.bootstrap.disk import Disk, open_disk
 from edge.bootstrap.identity import identity_of
 from edge.bootstrap.loops import main_loops, side_loops
 from edge.bootstrap.orders import Orders, Parts, Watchers
@@ -23,6 +23,7 @@ from edge.core.ports import Clock
 from edge.core.vision import Totals
 from edge.loops.capture import CaptureLoop
 from edge.loops.control import ControlDesk
+from edge.loops.copying import CopyKeeper
 from edge.loops.delivery import DeliveryLoop
 from edge.loops.gallery import GalleryKeeper, NewPacks
 from edge.loops.health import Health
@@ -85,8 +86,8 @@ def _assemble(settings: EdgeSettings, disk: Disk, orders: Orders, watchers: Watc
     eyes = open_eyes_in_use(settings, parts, packs, disk.gallery, health)
     packs.runs(eyes.embedder.pack_id)
     keeper = _open_keeper(settings, disk, eyes, NewPacks(packs, orders.begin_anew))
-    catch_up(disk, keeper.known.names)
-    recorder = Recorder(disk.journal, disk.csv, health, disk.storage)
+    copying = CopyKeeper(disk.csv, lambda: keeper.known.names, health, clock)
+    recorder = Recorder(disk.journal, copying, health, disk.storage, clock.monotonic_s)
     vision = open_vision(settings, disk, eyes, watchers.overlay)
     mailbox = Mailbox(clock.monotonic_s)
     camera = parts.open_camera(settings, clock)
@@ -98,14 +99,10 @@ def _assemble(settings: EdgeSettings, disk: Disk, orders: Orders, watchers: Watc
     rhythm = rhythm_of(settings, mailbox, clock, health)
     capture = CaptureLoop(camera, mailbox, health, orders.stop, random.random, rhythm)
     desk = ControlDesk(
-        disk.journal,
-        disk.csv,
-        lambda: keeper.known.names,
-        lambda: unit_status(disk, line.uplink, watching),
-        recorder.paused,
+        disk.journal, disk.csv, lambda: keeper.known.names, lambda: unit_status(disk, line.uplink, watching)
     )
-    loops = main_loops(settings, capture, watching, line, orders) + side_loops(disk, watchers.counter, desk)
-    supervisor = Supervisor(loops, orders.stop)
+    loops = main_loops(settings, capture, watching, line, orders) + side_loops(disk, copying, watchers.counter, desk)
+    supervisor = Supervisor(loops, orders.stop, on_failure=orders.hurry.set)
     return Unit(supervisor, line.delivery, mailbox, recorder, vision.totals, line.uplink, clock, health)
 
 

@@ -1,6 +1,7 @@
 """`rollcall-edge`: the unit's program and its commands."""
 
 import os
+import sys
 
 # Before NumPy is imported anywhere: BLAS threads would fight the inference threads for the cores (79 against 48 ms a
 # frame on two cores).
@@ -9,6 +10,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 (sets, does n
 
 def main() -> None:
     """Run the command line."""
-    from edge.cli.commands import app
-
+    try:
+        from edge.cli.commands import app
+    except KeyboardInterrupt:
+        # On a small machine this takes seconds.
+        sys.exit(130)
     app()

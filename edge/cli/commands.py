@@ -23,7 +23,7 @@ app = typer.Typer(
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Settings file [default: $ROLLCALL_EDGE_CONFIG, else /etc/rollcall/edge.toml]"),
+    typer.Option("--config", "-c", help="Settings file; else $ROLLCALL_EDGE_CONFIG, or /etc/rollcall/edge.toml."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON instead of text.")]
 
@@ -76,7 +76,7 @@ def check(config: Config = None, as_json: Json = False) -> None:
 def zone(
     corners: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[X,Y]...", help="Corners as fractions of the picture from its left and its top."),
+        typer.Argument(metavar="X,Y", help="Corners as fractions of the picture from its left and its top."),
     ] = None,
     config: Config = None,
     snapshot: Annotated[
@@ -186,15 +186,16 @@ def letters_show(
     seq: Annotated[int, typer.Argument(help="Its number, as `list` shows it.")],
     config: Config = None,
     stream: Stream = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: the same on one line.")] = False,
 ) -> None:
     """Show one refused event whole, as JSON."""
-    desk.show_letter(_settings(config), desk.Letters((seq,), stream))
+    desk.show_letter(_settings(config), desk.Letters((seq,), stream), as_json=as_json)
 
 
 @letters_app.command("retry")
 @command
 def letters_retry(
-    seqs: Annotated[list[int] | None, typer.Argument(metavar="[SEQ]...", help="Their numbers.")] = None,
+    seqs: Annotated[list[int] | None, typer.Argument(metavar="SEQ", help="Their numbers.")] = None,
     config: Config = None,
     stream: Stream = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,

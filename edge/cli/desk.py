@@ -20,7 +20,7 @@ from edge.adapters.control_socket import ask
 from edge.adapters.salvage import damage_reports
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import open_disk, record_status
+from edge.bootstrap import csv_folder, open_disk, record_status
 from edge.cli.output import console, errors, print_json
 from edge.cli.records import names_or_none, opened
 from edge.core.errors import CommandRefused, SettingsWrong, StorageFailed
@@ -51,17 +51,28 @@ def show_status(settings: EdgeSettings, *, as_json: bool) -> None:
                 for report in damage_reports(settings.storage.data_dir)
             ]
             answer = {"state": "stopped", **record_status(journal), "problems": problems}
+    else:
+        _done(answer)
     answer.pop("ok", None)
     if as_json:
         print_json(answer)
         return
     for name, value in answer.items():
         if name != "problems":
-            console.print(
-                f"{name.replace('_', ' '):>18}  {escape(str('-' if value is None else value))}", soft_wrap=True
-            )
+            console.print(f"{name.replace('_', ' '):>18}  {escape(_in_words(value))}", soft_wrap=True)
     for problem in answer.get("problems", ()):
-        console.print(f"[yellow]{'problem':>18}[/]  {escape(str(problem.get('text')))}", soft_wrap=True)
+        # The code is what the runbook is looked up by.
+        text = f"{problem.get('code')}: {problem.get('text')}"
+        console.print(f"[yellow]{'problem':>18}[/]  {escape(text)}", soft_wrap=True)
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+    return str(value)
 
 
 def list_letters(settings: EdgeSettings, *, as_json: bool) -> None:
@@ -70,6 +81,9 @@ def list_letters(settings: EdgeSettings, *, as_json: bool) -> None:
         letters = journal.dead_letters()
     if as_json:
         print_json([_as_json(letter) for letter in letters])
+        return
+    if not letters:
+        console.print("the hub refused nothing")
         return
     several = len({letter.epoch for letter in letters}) > 1
     table = Table(*(["stream"] if several else []), "seq", "refused (UTC)", "kind", "code", "detail")
@@ -81,10 +95,13 @@ def list_letters(settings: EdgeSettings, *, as_json: bool) -> None:
     console.print(f"{len(letters)} refused by the hub")
 
 
-def show_letter(settings: EdgeSettings, wanted: Letters) -> None:
-    """Print one refused event with the reason, as JSON for people."""
+def show_letter(settings: EdgeSettings, wanted: Letters, *, as_json: bool) -> None:
+    """Print one refused event with the reason, as JSON for people or for scripts."""
     with _read(settings) as journal:
         (letter,) = _chosen(journal.dead_letters(), wanted)
+    if as_json:
+        print_json(_as_json(letter))
+        return
     console.print(escape(json.dumps(_as_json(letter), indent=2, ensure_ascii=False)), soft_wrap=True)
 
 
@@ -102,7 +119,7 @@ def export_letters(settings: EdgeSettings, target: Path) -> None:
 def retry_letters(settings: EdgeSettings, wanted: Letters, *, as_json: bool) -> None:
     """Send refused events again, because what was wrong at the hub is put right."""
     if bool(wanted.seqs) == wanted.everything:
-        raise SettingsWrong("say which: numbers from `rollcall-edge dead-letters list`, or --all")
+        raise SettingsWrong("say which", hint="numbers from `rollcall-edge dead-letters list`, or --all")
     with _read(settings) as journal:
         letters = _chosen(journal.dead_letters(), wanted)
     count = 0
@@ -113,7 +130,7 @@ def retry_letters(settings: EdgeSettings, wanted: Letters, *, as_json: bool) -> 
     if as_json:
         print_json({"retried": count})
     else:
-        console.print(f"{count} are sent again")
+        console.print(f"{count} wait for the hub again")
 
 
 def rebuild_csv(settings: EdgeSettings, day: str | None, *, everything: bool, as_json: bool) -> None:
@@ -135,7 +152,9 @@ def rebuild_csv(settings: EdgeSettings, day: str | None, *, everything: bool, as
         print_json([{"day": each, "lines": lines} for each, lines in written.items()])
         return
     for each, lines in written.items():
-        console.print(f"{each}  {lines} lines")
+        console.print(f"{each}  {lines} lines" if lines else f"{each}  nothing: the record marks nobody on this day")
+    if any(written.values()):
+        console.print(f"written to {escape(str(csv_folder(settings)))}", soft_wrap=True)
     if not written:
         console.print("the record has nothing to write")
 

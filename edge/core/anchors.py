@@ -38,7 +38,7 @@ class TimeBook:
     _anchored_connection: bool = False
 
     def connected(self) -> None:
-        """Begin a connection: at most one welcome of each is written down."""
+        """Begin a connection: of each, at most one welcome in six hours is written down."""
         self._anchored_connection = False
 
     def observe(self, stamp: Stamp) -> list[Action]:
@@ -53,7 +53,7 @@ class TimeBook:
         # The hub said it somewhere between our hello and now: in the middle the error is smallest.
         utc = _later(server_time, round_trip_s / 2)
         actions = self._compare(utc, stamp)
-        if self._anchored_connection or not _FIRST_YEAR <= utc.year <= _LAST_YEAR or self._says_nothing_new(utc, stamp):
+        if not _FIRST_YEAR <= utc.year <= _LAST_YEAR or self._says_nothing_new(utc, stamp):
             return actions
         self._anchored_connection = True
         return [*actions, *self._anchor(stamp, utc, "welcome", round(round_trip_s * 500) + _ERROR_MS)]
@@ -70,7 +70,7 @@ class TimeBook:
             last is not None
             and last.boot_id == stamp.boot_id
             and stamp.boottime_ns - last.boottime_ns < _NEW_AGAIN_S * NS_PER_S
-            and abs(_boot_s(utc, stamp) - last.boot_s) <= _AGREES_S
+            and (self._anchored_connection or abs(_boot_s(utc, stamp) - last.boot_s) <= _AGREES_S)
         )
 
     def _anchor(self, stamp: Stamp, utc: datetime, source: Literal["ntp", "welcome"], error_ms: int) -> list[Action]:

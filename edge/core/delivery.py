@@ -11,11 +11,10 @@ until one stands alone. Only one that was sent alone many times, each time passe
 after it, is put aside. A hub, a broker or a network that is silent to everybody puts nothing aside.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from edge.core.flights import Channel, Earlier, Flight, Key, Lane, Outgoing, Suspicion, holds, reduced
+from edge.core.flights import Channel, Earlier, Fetch, Flight, Key, Lane, Outgoing, Suspicion, Ways, holds, reduced
 from edge.core.patience import BATCH_CONTENT_BYTES, Patience
 from edge.core.ports import Queued
 from protocol.delivery import EventBatch, Limits, Receipt, SeqRange
@@ -28,14 +27,6 @@ _TRIED = 2
 _LIVE_AT_MOST = 500
 """More than this waiting in the live lane is no longer live."""
 _LARGE_BYTES = 4096
-
-
-class Fetch(Protocol):
-    """`Journal.undelivered`: undelivered events of one epoch by rising place, `after` < place <= `until`."""
-
-    def __call__(self, after: int, until: int | None, limit: int, max_bytes: int) -> Sequence[Queued]:
-        """Return them."""
-        ...
 
 
 @dataclass(slots=True)
@@ -51,6 +42,8 @@ class DeliveryWindow:
     patience: Patience = field(init=False)
     boundary: int = 0
     """Places up to here are backlog."""
+    ways: Ways = field(default_factory=Ways)
+    paused_until_s: float = float("-inf")
     _live: Lane = field(default_factory=lambda: Lane("events"))
     _backlog: Lane = field(default_factory=lambda: Lane("backlog"))
     _flights: dict[str, Flight] = field(default_factory=dict)
@@ -58,7 +51,6 @@ class DeliveryWindow:
     _under_way: set[Key] = field(default_factory=set)
     _suspicion: Suspicion = field(default_factory=Suspicion)
     _order: int = 0
-    _paused_until_s: float = float("-inf")
     _heard_s: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -75,7 +67,7 @@ class DeliveryWindow:
         self._earlier.keep(self._flights.values())
         self._flights.clear()
         self._under_way.clear()
-        self._paused_until_s = float("-inf")
+        self.paused_until_s = float("-inf")
         self.limits = limits or self.limits
         self.boundary = self.boundary if boundary is None else boundary
         self.look_again()
@@ -105,10 +97,12 @@ class DeliveryWindow:
 
     def due(self, now_s: float, fetch: Fetch, last_place: Callable[[], int]) -> list[Outgoing]:
         """Return the batches to send now: repetitions of unanswered ones first, then live ones, then backlog."""
-        if now_s < self._paused_until_s:
+        if now_s < self.paused_until_s:
             return []
         out = self._repeat_late_ones(now_s)
         for lane in (self._live, self._backlog):
+            if not self.ways.is_open(lane.channel):
+                continue
             if now_s >= lane.back_s:
                 lane.sent_up_to, lane.back_s, lane.drained = 0, float("inf"), False
             out += self._fresh(lane, now_s, fetch)
@@ -118,8 +112,8 @@ class DeliveryWindow:
 
     def next_due_s(self, now_s: float) -> float:
         """Return when something is to be sent or looked for again, unless something new is written down before."""
-        if now_s < self._paused_until_s:
-            return self._paused_until_s
+        if now_s < self.paused_until_s:
+            return self.paused_until_s
         return min([flight.due_s for flight in self._flights.values()] + [self._live.back_s, self._backlog.back_s])
 
     def _hand_over_to_backlog(self, newest: int) -> None:
@@ -182,13 +176,14 @@ class DeliveryWindow:
         bodies = tuple(queued.body for queued in events)
         batch = EventBatch(epoch=events[0].epoch, batch_id=self.new_id(), events=bodies)
         keys = tuple((queued.epoch, queued.seq) for queued in events)
-        flight = Flight(batch, keys, lane.channel, lane.channel, 0, now_s, now_s)
+        flight = Flight(batch, keys, lane.channel, self.ways.of(lane.channel), 0, now_s, now_s)
         self._flights[batch.batch_id] = flight
         self._under_way.update(keys)
         lane.drained = False
         return self._send(flight, now_s)
 
     def _send(self, flight: Flight, now_s: float) -> Outgoing:
+        flight.channel = self.ways.of(flight.channel)
         self._order += 1
         flight.try_again(self._order, now_s, self._heard_s)
         flight.due_s = now_s + self.patience.wait_s(flight.attempt)
@@ -197,7 +192,7 @@ class DeliveryWindow:
     # ---- repeating -------------------------------------------------------------------------------------------------
 
     def _repeat_late_ones(self, now_s: float) -> list[Outgoing]:
-        late = [flight for flight in self._flights.values() if now_s >= flight.due_s]
+        late = [one for one in self._flights.values() if now_s >= one.due_s and self.ways.is_open(one.channel)]
         late.sort(key=lambda flight: flight.lane != "events")
         return [again for flight in late if (again := self._repeat(flight, now_s)) is not None]
 
@@ -264,10 +259,10 @@ class DeliveryWindow:
         self._heard_s = now_s
         if receipt.result == "busy":
             pause_s = receipt.retry_after_s or _PAUSE_S
-            self._paused_until_s = now_s + pause_s * (1.0 + 0.5 * self.jitter())
+            self.paused_until_s = now_s + pause_s * (1.0 + 0.5 * self.jitter())
             if flight:
                 # It did answer: a busy hub is not a silent one, however often it is busy.
-                flight.attempt, flight.due_s = 0, self._paused_until_s
+                flight.attempt, flight.due_s = 0, self.paused_until_s
             return None
         mine = reduced(receipt, carried[1])
         refused = [SeqRange(first=rejection.seq, last=rejection.seq) for rejection in mine.rejected]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
+from edge.core.ports import Queued
 from protocol.base import canonical_bytes
 from protocol.delivery import EventBatch, Receipt, SeqRange, ranges
 
@@ -25,6 +26,30 @@ class Outgoing:
 
     channel: Channel
     batch: EventBatch
+
+
+class Fetch(Protocol):
+    """`Journal.undelivered`: undelivered events of one epoch by rising place, `after` < place <= `until`."""
+
+    def __call__(self, after: int, until: int | None, limit: int, max_bytes: int) -> Sequence[Queued]:
+        """Return them."""
+        ...
+
+
+@dataclass(slots=True)
+class Ways:
+    """On which channel to send while the broker refuses some: what belongs there takes the other one, or waits."""
+
+    closed: frozenset[str] = frozenset()
+
+    def of(self, channel: Channel) -> Channel:
+        """Return the channel to take."""
+        other: Channel = "backlog" if channel == "events" else "events"
+        return other if channel in self.closed else channel
+
+    def is_open(self, channel: Channel) -> bool:
+        """Tell whether there is a way for what belongs on a channel."""
+        return self.of(channel) not in self.closed
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ A gallery for another model pack is fetched beside the one in use, and complete 
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from edge.core.assembly import Assembly
 from edge.core.backoff import delay_s
 from edge.core.errors import GalleryRefused
 from edge.core.gallery_pieces import UnitIdentity, open_manifest, open_template, open_timetable, order, read_head
@@ -19,19 +20,8 @@ from protocol.content import ContentKind, GalleryManifest, Head, HeadBody, Part,
 _WANTS_AT_ONCE = 16
 _FIRST_PATIENCE_S = 10.0
 _LONGEST_PATIENCE_S = 120.0
-
-
-@dataclass(slots=True)
-class _Assembly:
-    count: int
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        return sum(len(data) for data in self.parts.values())
-
-    def next_index(self) -> int:
-        return next((index for index in range(self.count) if index not in self.parts), self.count)
+_SHED_FOR_S = 300.0
+"""How long nothing is asked for after a full disk gave up what had come."""
 
 
 class GallerySync:
@@ -47,13 +37,18 @@ class GallerySync:
         self._head: HeadBody | None = None
         self._signed: bytes = b""
         self._manifest: GalleryManifest | None = None
-        self._assemblies: dict[str, _Assembly] = {}
+        self._assembly = Assembly()
         # Asked for and not yet whole, when that was or something last came of it, and how often nothing did.
         self._asked: set[str] = set()
         self._asked_at_s = float("-inf")
         self._in_vain = 0
         self._now_s = float("-inf")
         self._superseded = False
+        # The newest that came while the hub was thought to have the one being followed.
+        self._older: Head | None = None
+        # What of this transfer came to the disk, and until when to wait because the disk gave it up.
+        self._staged: set[str] = set()
+        self._rests_until_s = float("-inf")
         # On disk, and not with the bytes that their names are made of.
         self._damaged: set[str] = set()
         self._unlisted = False
@@ -73,6 +68,7 @@ class GallerySync:
         newest = self._head if self._head and not self._superseded else current
         if newest and order(body) < order(newest):
             if self._head:
+                self._remember_older(head, body)
                 return None
             raise GalleryRefused("rollback", f"revision {body.revision} is older than {newest.revision}, now in use")
         if self._head is None or body != self._head:
@@ -102,36 +98,24 @@ class GallerySync:
             return
         if part.missing:
             self._superseded = True
+            if self._older is not None:
+                # Its database was restored, and it had said so before we knew.
+                self.on_head(self._older)
             raise GalleryRefused("superseded", "the hub does not have a piece of the gallery being fetched")
         self._asked_at_s = max(self._asked_at_s, self._now_s)
-        whole = self._assemble(part, self._head)
+        is_manifest = part.hash == self._head.manifest_hash
+        whole = self._assembly.add(part, self._head.manifest_bytes if is_manifest else MAX_PART_BYTES)
         if whole is None:
             return
         self._check(part.hash, whole)
         self._store.stage(part.hash, whole)
+        self._staged.add(part.hash)
         self._damaged.discard(part.hash)
         self._superseded = False
         self._in_vain = 0
         self._asked.discard(part.hash)
         if not self._asked:
             self._ask_anew()
-
-    def _assemble(self, part: Part, head: HeadBody) -> bytes | None:
-        """Return the piece that this part completes, None while others lack."""
-        assembly = self._assemblies.get(part.hash)
-        if assembly is None or part.count != assembly.count:
-            self._assemblies[part.hash] = assembly = _Assembly(part.count)
-        assembly.parts[part.index] = part.data
-        # Parts are not signed: somebody who can write to the broker must not fill the memory with them.
-        is_too_large = assembly.size > (head.manifest_bytes if part.hash == head.manifest_hash else MAX_PART_BYTES)
-        if assembly.next_index() < assembly.count and not is_too_large:
-            return None
-        del self._assemblies[part.hash]
-        whole = b"" if is_too_large else b"".join(assembly.parts[index] for index in range(assembly.count))
-        if sha256_hex(whole) != part.hash:
-            # Not asked for at once: whoever sends it altered may always do so.
-            raise GalleryRefused("corrupt", "a piece of the gallery arrived altered")
-        return whole
 
     def next_want(self, now_s: float) -> Want | None:
         """Return what to ask for now; None while an answer is awaited or nothing is missing.
@@ -145,12 +129,19 @@ class GallerySync:
         if self._head is None:
             return None
         missing = list(self._missing().items())[:_WANTS_AT_ONCE]
+        if now_s < self._rests_until_s:
+            return None
         patience_s = delay_s(self._in_vain, first_s=_FIRST_PATIENCE_S, most_s=_LONGEST_PATIENCE_S, jitter=1.0)
         if missing and now_s - self._asked_at_s >= patience_s:
             self._asked_at_s = now_s
             self._asked = {content_hash for content_hash, _ in missing}
             self._in_vain += 1
-            return Want(items=tuple(self._wanted(kind, content_hash) for content_hash, kind in missing))
+            return Want(
+                items=tuple(
+                    Wanted(kind=kind, hash=content_hash, from_part=self._assembly.next_index(content_hash))
+                    for content_hash, kind in missing
+                )
+            )
         return self._packs.next_want(now_s) if self._packs else None
 
     def complete(self) -> StagedGallery | None:
@@ -167,9 +158,10 @@ class GallerySync:
 
     def abandon(self) -> None:
         """Stop following the head."""
-        self._head, self._manifest = None, None
+        self._head, self._manifest, self._older = None, None, None
         self._superseded = False
-        self._assemblies.clear()
+        self._staged.clear()
+        self._assembly.clear()
         self._ask_anew()
         if self._packs:
             self._packs.pause()
@@ -195,6 +187,10 @@ class GallerySync:
             f"the gallery was made with model pack {head.pack_id}, this unit runs {self._identity.pack_id}",
         )
 
+    def _remember_older(self, head: Head, body: HeadBody) -> None:
+        if self._older is None or order(body) >= order(read_head(self._identity, self._older)):
+            self._older = head
+
     def _is_whole(self, head: HeadBody) -> bool:
         """Return False when pieces of the gallery in use lack, or are for another pack than the one that runs."""
         if head.pack_id != self._identity.pack_id:
@@ -216,15 +212,16 @@ class GallerySync:
         self._asked.clear()
         self._asked_at_s, self._in_vain = float("-inf"), 0
 
-    def _wanted(self, kind: ContentKind, content_hash: str) -> Wanted:
-        assembly = self._assemblies.get(content_hash)
-        return Wanted(kind=kind, hash=content_hash, from_part=assembly.next_index() if assembly else 0)
-
     def _missing(self) -> dict[str, ContentKind]:
         """Return the hashes still to fetch, in the order in which to fetch them."""
         head = self._head
         if head is None:
             return {}
+        named = _named(head, self._manifest) if self._manifest is not None else {}
+        held = self._store.has([head.manifest_hash, *named])
+        self._note_shed({head.manifest_hash, *named} - held)
+        if head.manifest_hash not in held - self._damaged:
+            return {head.manifest_hash: "manifest"}
         if self._manifest is None:
             sealed = self.piece(head.manifest_hash)
             if sealed is None:
@@ -233,9 +230,14 @@ class GallerySync:
                 manifest = open_manifest(self._identity, head, sealed)
             self._forget_unlisted(head, manifest)
             self._manifest = manifest
-        wanted = _named(head, self._manifest)
-        present = self._present(wanted)
-        return {content_hash: kind for content_hash, kind in wanted.items() if content_hash not in present}
+            return self._missing()
+        return {content_hash: kind for content_hash, kind in named.items() if content_hash not in held - self._damaged}
+
+    def _note_shed(self, lacking: set[str]) -> None:
+        """Rest when a full disk gave up what had come: asked for at once, it would be given up again."""
+        if self._staged & lacking:
+            self._staged.clear()
+            self._rests_until_s = self._now_s + _SHED_FOR_S
 
     def _forget_unlisted(self, head: HeadBody, manifest: GalleryManifest) -> None:
         """Delete what a transfer left that was given up: its students may have been erased meanwhile.

@@ -1,10 +1,10 @@
 """Hello and welcome: who we are, how far both sides are, what time it is, and what it means when that does not fit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.core.actions import Action, BeginEpoch, Raise, Requeue, Retry
-from edge.core.ports import DeadLetter, Journal
+from edge.core.actions import Action, BeginEpoch, Raise, Requeue
+from edge.core.ports import Journal
 from edge.core.telling import UnitFacts
 from protocol.delivery import Hello, SeqRange, Welcome
 from protocol.events import Stamp
@@ -13,6 +13,8 @@ NO_ANSWER = "no_answer"
 """Code of the events that this unit has put aside by itself: a hub never heard of them."""
 
 _EVERY_S = 10.0
+_TIME_EVERY_S = 6 * 3600.0 + 60.0
+"""A little longer than an anchor is new: by then a crystal is off by half a second."""
 _REMEMBERED = 16
 
 
@@ -51,7 +53,10 @@ class Greeting:
     _due_s: float = float("-inf")
     _again: bool = False
     _asked_again: bool = False
-    """On this connection a welcome came too late to tell the time, and was asked for once more."""
+    """A welcome came too late to tell the time, and was asked for once more."""
+    _time_due_s: float = float("inf")
+    _epoch: str | None = None
+    """The stream that the last hello of this connection named."""
     _sent: dict[str, Greeted] = field(default_factory=dict)
     _unanswered: Greeted | None = None
     """The first hello that has no answer yet: that is how old an answer that names no hello may be."""
@@ -60,13 +65,19 @@ class Greeting:
         """Begin again: answers to hellos of an earlier connection are too old to be of use."""
         self._sent.clear()
         self._again = self._asked_again = False
+        self._epoch = None
         self.anew()
 
     def anew(self) -> None:
-        """Greet again on this connection: the hub is silent, or we begin another stream."""
+        """Greet again on this connection: the hub is silent."""
         self.welcomed = False
         self._unanswered = None
         self._due_s = float("-inf")
+
+    def follow(self, epoch: str) -> None:
+        """Greet again when another stream was begun: the hub must know it before its first batch."""
+        if self._epoch not in (None, epoch):
+            self.anew()
 
     def is_due(self, now_s: float) -> bool:
         """Tell whether to say hello now."""
@@ -75,7 +86,7 @@ class Greeting:
     @property
     def next_due_s(self) -> float:
         """When to say hello, if nothing is heard before."""
-        return float("-inf") if self._again else float("inf") if self.welcomed else self._due_s
+        return float("-inf") if self._again else self._time_due_s if self.welcomed else self._due_s
 
     @property
     def in_vain(self) -> bool:
@@ -87,6 +98,7 @@ class Greeting:
         self._again = False
         # A fleet that lost its hub together should not greet it in step.
         self._due_s = now_s + _EVERY_S * (0.8 + 0.2 * self.jitter())
+        self._time_due_s, self._epoch = now_s + _TIME_EVERY_S, hello.epoch
         greeted = Greeted(hello, now_s)
         self._unanswered = self._unanswered or greeted
         if hello.hello_id:
@@ -107,9 +119,15 @@ class Greeting:
         return greeted
 
     def ask_time_again(self) -> None:
-        """Greet once more for the time: the hub was away and is back, or it is slow. Once for each connection."""
+        """Greet once more for the time: the hub was away and is back, or it is slow."""
         if not self._asked_again:
             self._again = self._asked_again = True
+
+    def ask_time_if_due(self, now_s: float, *, synced: bool) -> None:
+        """Greet for the time from time to time, while nobody but the hub tells it."""
+        if self.welcomed and now_s >= self._time_due_s:
+            self._again, self._asked_again = not synced, False
+            self._time_due_s = now_s + _TIME_EVERY_S
 
 
 @dataclass(slots=True)
@@ -121,10 +139,9 @@ class HighWater:
     whole_at: tuple[str, int] | None = None
     """(epoch, seq): up to there everything must be confirmed before the loss is healed."""
 
-    def judge(
-        self, welcome: Welcome, hello: Hello, last_seq: int, letters: Callable[[], Iterable[DeadLetter]]
-    ) -> list[Action]:
-        """Return what to do about the hub's high water; `last_seq` is the unit's newest event of the epoch now."""
+    def judge(self, welcome: Welcome, hello: Hello, journal: Journal) -> list[Action]:
+        """Return what to do about the hub's high water."""
+        last_seq, _ = journal.positions()
         epoch, high_water = welcome.epoch, welcome.high_water
         if high_water > last_seq:
             text = "this unit's record is an old copy; what it records now goes into a new stream"
@@ -132,20 +149,15 @@ class HighWater:
         # Compared with what the hello said: since then more may have been delivered.
         if high_water >= hello.delivered_seq or (epoch, high_water) in self._sent_again:
             return []
-        above = [one for one in letters() if one.epoch == epoch and high_water < one.seq <= last_seq]
-        if any(one.seq == high_water + 1 and one.code == NO_ANSWER for one in above):
+        if any(code == NO_ANSWER for _, code in journal.refusals(epoch, high_water + 1, high_water + 1)):
             # The hub has not lost this one, it never had it: what lies above it only the audit can tell.
             return []
         self._sent_again.add((epoch, high_water))
         self.whole_at = (epoch, last_seq)
         text = f"the hub lost what it had confirmed after event {high_water}; it is sent again from this unit"
-        actions: list[Action] = [
-            Raise("hub_restored", text),
-            Requeue(epoch, (SeqRange(first=high_water + 1, last=last_seq),)),
-        ]
-        # What the hub refused it has forgotten too: without it, its high water would never rise again.
-        refused = tuple((one.epoch, one.seq) for one in above if one.code != NO_ANSWER)
-        return [*actions, Retry(refused)] if refused else actions
+        # Before the oldest that is kept there is nothing to put back.
+        first = max(high_water + 1, hello.kept_seq or 1)
+        return [Raise("hub_restored", text), Requeue(epoch, (SeqRange(first=first, last=last_seq),))]
 
     def is_whole(self, journal: Journal, waiting_events: int) -> bool:
         """Tell whether everything that the hub had lost is confirmed again; to be asked while that is a problem."""

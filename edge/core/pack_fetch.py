@@ -114,7 +114,7 @@ class PackFetch:
         is wrong; what `PackStore.plan` raises, which is tried again after an hour or with the next head.
         """
         target = self._target
-        if target is None or not self._following or self.ready:
+        if target is None or not self._following or self._now_s < self._refused_until_s or self.ready:
             return
         if self._list is None:
             if part.hash == target.list_hash:
@@ -148,7 +148,10 @@ class PackFetch:
         at = part.index * MAX_PART_BYTES
         if part.count != count or len(part.data) != min(MAX_PART_BYTES, file.bytes - at):
             raise GalleryRefused("corrupt", "a part of a model pack has another size than it should have")
-        self._store.put(target.pack_id, file.path, at, part.data)
+        try:
+            self._store.put(target.pack_id, file.path, at, part.data)
+        except GalleryRefused as exc:
+            raise self._refused(exc.code, str(exc)) from exc
         self._in_vain = 0
         self._asked_at_s = max(self._asked_at_s, self._now_s)
         last = part.index + 1 == count
@@ -166,7 +169,8 @@ class PackFetch:
         # The manifest says what the other files are for, and so which of them this unit needs.
         manifest = tuple(file for file in listed.files if file.path == MANIFEST_NAME)
         for file in manifest if self._needed is None else self._needed:
-            if file.path in self._kept:
+            if file.path in self._kept and self._store.length(target.pack_id, file.path) == file.bytes:
+                # A full disk may have given it up.
                 continue
             if self._store.length(target.pack_id, file.path) < file.bytes:
                 return file

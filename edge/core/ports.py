@@ -179,8 +179,10 @@ class Journal(Protocol):
         """
         ...
 
-    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+    def digests(self, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
         """Return what was delivered of a stream, in ranges of `size` seqs aligned at 1, the newest `most` of them.
+
+        With `below`, of what stands before this seq. Fewer than `most`: there is no more.
 
         A range in which something waits is left out. One with holes (pruned, or renumbered into another stream) gives a
         digest for each unbroken run of what is there: nobody else would ever miss it. Dead letters are in no count.
@@ -197,6 +199,13 @@ class Journal(Protocol):
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return what the hub refused, oldest first."""
+        ...
+
+    def refusals(self, epoch: str, first: int, last: int, code: str | None = None) -> list[tuple[int, str]]:
+        """Return (seq, code) of the dead letters between two seqs of a stream, both included; with `code`, only those.
+
+        Cheap: their bodies are not read.
+        """
         ...
 
     def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
@@ -256,9 +265,16 @@ class GalleryStore(Protocol):
         ...
 
     def drop(self, content_hashes: Collection[str]) -> None:
-        """Delete templates, of the gallery in use or staged, or other pieces that are not in use.
+        """Delete templates, of the gallery in use or staged, or other pieces that are not in use, and erase them.
 
-        Nothing of them stays in the file. What is not there is no error.
+        What is not there is no error. Whether it was erased says `remains`.
+        """
+        ...
+
+    def remains(self) -> str:
+        """Return where something that was deleted can still be read on this disk, for a person; empty when nowhere.
+
+        Does what can be done about it, also what a kill has left over. Cheap when nothing is due.
         """
         ...
 
@@ -273,7 +289,8 @@ class GalleryStore(Protocol):
 class PackStore(Protocol):
     """Model packs on the unit's disk, whole ones and those on their way. One thread.
 
-    Raises StorageFull and StorageFailed like Journal. A pack on its way survives a restart with what was kept of it.
+    Raises StorageFull and StorageFailed like Journal. A pack on its way survives a restart with what was kept of it,
+    and is gone as soon as the disk is full.
     """
 
     def has(self, pack_id: str) -> bool:
@@ -289,7 +306,7 @@ class PackStore(Protocol):
         ...
 
     def put(self, pack_id: str, path: str, at: int, data: bytes) -> None:
-        """Cut a file of a pack on its way to `at` bytes and add these."""
+        """Cut a file of a pack on its way to `at` bytes and add these. Raises GalleryRefused(`pack_no_space`)."""
         ...
 
     def check(self, pack_id: str, file: PackFile) -> bool:

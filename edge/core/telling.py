@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from edge.core.actions import Moment
-from edge.core.ports import Waiting
+from edge.core.ports import Journal, Waiting
 from protocol.base import Epoch
 from protocol.status import Problem, Status
 
@@ -46,7 +46,15 @@ class Surroundings(Protocol):
     """The rest of the unit, as the conversation asks for it. The thread of the conversation calls."""
 
     def condition(self) -> Condition:
-        """Return how the unit is now."""
+        """Return how the unit is now: to be asked once for each status, for some of it tells what was since then."""
+        ...
+
+    def gallery_revision(self) -> int:
+        """Return which gallery is in use. Cheap."""
+        ...
+
+    def events_lost(self) -> int:
+        """Return how many events a full disk cost since the start. Cheap."""
         ...
 
     def changes(self) -> int:
@@ -61,6 +69,14 @@ class Alone:
         """Return nothing."""
         return Condition()
 
+    def gallery_revision(self) -> int:
+        """Return that there is none."""
+        return 0
+
+    def events_lost(self) -> int:
+        """Return that none was lost."""
+        return 0
+
     def changes(self) -> int:
         """Return that nothing changed."""
         return 0
@@ -73,11 +89,18 @@ class Progress:
     last_receipt_at: datetime | None = None
     _since_s: float | None = None
     """When the hub took something, or nothing waited, last."""
+    _looked_s: float = float("-inf")
 
     def taken(self, now: Moment) -> None:
         """Note that the hub took something."""
         self.last_receipt_at = now.stamp.at
         self._since_s = now.monotonic_s
+
+    def look(self, now_s: float, every_s: float, journal: Journal) -> None:
+        """Look from time to time whether anything waits, also without a connection: the first status then tells."""
+        if now_s >= self._looked_s + every_s:
+            self._looked_s = now_s
+            self.stalled_s(now_s, journal.waiting().events)
 
     def stalled_s(self, now_s: float, waiting_events: int) -> float:
         """Return for how long something has waited and nothing was taken."""

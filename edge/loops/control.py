@@ -1,11 +1,10 @@
 """What commands may ask of the unit's record: the same whether the unit runs, or a command stands in for it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edge.core.errors import EdgeError, StorageFailed, StorageFull
+from edge.core.errors import EdgeError, StorageDamaged, StorageFailed, StorageFull
 from edge.core.ports import Journal
 
 MOST_LETTERS = 500
@@ -23,7 +22,10 @@ class CsvFiles(Protocol):
         ...
 
     def rebuild(self, day: str, names: Mapping[str, str]) -> int:
-        """Write a day's file anew; return how many lines it has. Raises ValueError for what is no day."""
+        """Write a day's file anew; return how many lines it has.
+
+        Raises ValueError for what is no day, StorageFailed.
+        """
         ...
 
 
@@ -37,8 +39,6 @@ class ControlDesk:
     """Returns the display names of the gallery in use by student id."""
     status: Callable[[], Reply]
     """Returns how the unit is."""
-    paused: Callable[[], AbstractContextManager[None]] = field(default=nullcontext)
-    """Keeps everybody from recording."""
 
     def answer(self, request: Mapping[str, Any]) -> Reply:
         """Do what is asked. `ok` says whether it was done; if not, `problem` and `hint` say why."""
@@ -65,10 +65,14 @@ class ControlDesk:
 
     def _rebuild(self, day: str) -> Reply:
         try:
-            with self.paused():
-                return {"ok": True, "lines": self.csv.rebuild(day, self.names())}
+            return {"ok": True, "lines": self.csv.rebuild(day, self.names())}
         except (ValueError, OverflowError):
             return _refused(f"{day[:20]!r} is no day", "write it as 2026-09-01")
+        except StorageDamaged:
+            raise
+        except StorageFailed as exc:
+            # Only the copy's folder: attendance goes on without it.
+            return _refused(str(exc), exc.hint)
 
 
 def _letters(value: object) -> Sequence[tuple[str, int]] | None:

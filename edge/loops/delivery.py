@@ -32,8 +32,7 @@ from edge.loops.health import Health
 from edge.loops.recorder import Recorder, Storage
 from edge.loops.storage import NoReserves
 from protocol import codec, topics
-from protocol.base import Envelope
-from protocol.content import Head, Part, Want
+from protocol.content import Applied, Head, Part, Want
 from protocol.errors import ProtocolError
 
 log = logging.getLogger(__name__)
@@ -60,6 +59,10 @@ class DeliveryLoop:
     ignored: Counter[str] = field(default_factory=Counter)
     """How many messages of each kind could not be understood."""
     _storage: Storage = field(init=False)
+    _said: Applied | None = None
+    """What the hub was told of the gallery last."""
+    _owed: Applied | None = None
+    """What it is still to hear of it: the broker refused that, or would."""
 
     def __post_init__(self) -> None:
         """Report a full disk where nothing else can be done about it."""
@@ -109,6 +112,8 @@ class DeliveryLoop:
                 self._do(lambda now: talk.hindered(now, reason))
             case Refused(reason, channel):
                 self._do(lambda now: talk.refused(now, reason, channel))
+                if channel == "applied":
+                    self._owed = self._owed or self._said
             case Accepted(channel):
                 self._do(lambda now: talk.accepted(now, channel))
             case Arrived(topic, payload):
@@ -147,29 +152,48 @@ class DeliveryLoop:
         if not self.uplink.connected:
             return
         with self._bearing_trouble():
+            self._tell(self._owed)
+            if self._is_held_back("want"):
+                return
             message = self.keeper.next_want(self.clock.monotonic_s()) or self.keeper.finish_if_complete()
-            if message:
-                self._send(Send("want" if isinstance(message, Want) else "applied", message))
+            if isinstance(message, Want):
+                self._send(Send("want", message))
+            else:
+                self._tell(message)
 
-    def _tell(self, message: Envelope | None) -> None:
-        if message is not None:
-            self._send(Send("applied", message))
+    def _tell(self, applied: Applied | None) -> None:
+        if applied is None:
+            return
+        self._owed = applied if self._is_held_back("applied") else None
+        if self._owed is None:
+            self._said = applied
+            self._send(Send("applied", applied))
+
+    def _is_held_back(self, channel: str) -> bool:
+        return self.conversation.holds_back(channel, self.clock.monotonic_s())
 
     # ---- carrying out ----------------------------------------------------------------------------------------------
 
     def _do(self, ask: Callable[[Moment], Iterable[Action]]) -> None:
         with self._bearing_trouble():
-            for action in ask(Moment(self.clock.monotonic_s(), self.clock.stamp())):
+            for action in ask(self._now()):
                 # Each by itself: a batch that cannot be sent is no reason not to note a receipt.
                 with self._bearing_trouble():
                     self._try(action)
 
+    def _now(self) -> Moment:
+        return Moment(self.clock.monotonic_s(), self.clock.stamp())
+
     def _try(self, action: Action) -> None:
         try:
-            self._carry_out(action)
-        except StorageFull as exc:
-            if self._storage.make_room(exc):
+            try:
                 self._carry_out(action)
+            except StorageFull as exc:
+                if not self._storage.make_room(exc):
+                    raise
+                self._carry_out(action)
+        except StorageFull:
+            self.conversation.not_done(action, self._now())
 
     def _carry_out(self, action: Action) -> None:  # noqa: C901 (one line for each kind of action)
         match action:

@@ -40,7 +40,8 @@ class _Opened:
 class GalleryKeeper:
     """Owns the gallery. The delivery thread calls everything; `known` may be read from any thread.
 
-    Without `packs`, galleries of another model pack are refused.
+    Without `packs`, galleries of another model pack are refused. A gallery's number is the hub's receipt for every
+    erasure up to it: the hub hears none while something that was deleted can still be read on this disk.
     """
 
     def __init__(
@@ -58,6 +59,10 @@ class GalleryKeeper:
         self._clock = clock
         self._health = health
         self._packs = packs
+        self._untold: Applied | None = None
+        """What the hub hears when everything that was deleted is erased."""
+        self._erased: set[str] = set()
+        """Whose templates were deleted, and the hub not told yet."""
         self._sync = GallerySync(identity, store, PackFetch(packs.store) if packs else None)
         # Replaced as a whole: a reader sees the old one or the new one, never a mixture.
         self.known: KnownStudents = knows_nobody(identity.pack_id, dimensions)
@@ -71,6 +76,8 @@ class GalleryKeeper:
         A gallery that cannot be opened (another model pack, another key) is reported and not used. Of one that is
         damaged in part the rest is used, and what lacks is fetched again.
         """
+        # What a kill or a power cut left of an erasure is done now, also without a network.
+        self._is_erased()
         if signed_head is None:
             return
         try:
@@ -90,7 +97,7 @@ class GalleryKeeper:
         except GalleryRefused as exc:
             return self._refused(exc)
         self._health.fine("gallery_refused")
-        return self._applied(current, ()) if current else None
+        return self._told(self._applied(current)) if current else None
 
     def on_part(self, part: Part) -> Applied | None:
         """Take in a piece; return the receipt when the gallery is complete and in use, or why it is refused."""
@@ -108,12 +115,13 @@ class GalleryKeeper:
             return None
         try:
             staged = self._sync.complete()
-            return self._put_into_use(staged) if staged else None
+            said = self._put_into_use(staged) if staged else None
         except GalleryRefused as exc:
             self._sync.abandon()
             return self._refused(exc)
         finally:
             self._forget_erased()
+        return self._told(said)
 
     def next_want(self, now_s: float) -> Want | Applied | None:
         """Return what to ask the hub for now, or why what lies on disk for this gallery is refused."""
@@ -143,8 +151,9 @@ class GalleryKeeper:
         for code in ("gallery_unusable", "gallery_refused", "gallery_damaged"):
             self._health.fine(code)
         after = self._template_owners(head)
+        self._erased = (self._erased | before) - after
         log.info("gallery in use revision=%d students=%d", opened.known.revision, opened.known.templates)
-        return self._applied(head, tuple(sorted(before - after))[:_ERASED_AT_MOST])
+        return self._applied(head)
 
     def _change_pack(self, staged: StagedGallery, packs: NewPacks) -> None:
         """Change to another model pack: with the swap, gallery and pack on disk are the new ones.
@@ -220,13 +229,31 @@ class GalleryKeeper:
         except (ValueError, ValidationError, PackMismatch) as exc:
             raise GalleryRefused("bad_template", f"the gallery does not fit this unit: {exc}") from exc
 
-    def _applied(self, head: HeadBody, erased: tuple[str, ...]) -> Applied:
+    def _told(self, said: Applied | None) -> Applied | None:
+        """Return what the hub may hear now: the newest word, once nothing that was deleted can be read any more."""
+        self._untold = said or self._untold
+        if not self._is_erased() or self._untold is None:
+            return None
+        told, self._untold = self._untold, None
+        if not told.problem:
+            self._erased.clear()
+        return told
+
+    def _is_erased(self) -> bool:
+        where = self._store.remains()
+        if where:
+            self._health.problem("erasure_waits", where)
+        else:
+            self._health.fine("erasure_waits")
+        return not where
+
+    def _applied(self, head: HeadBody) -> Applied:
         return Applied(
             revision=head.revision,
             generation=head.generation,
             manifest_hash=head.manifest_hash,
             students=self.known.templates,
-            erased=erased,
+            erased=tuple(sorted(self._erased))[:_ERASED_AT_MOST],
             at=self._clock.stamp().at,
         )
 
@@ -237,7 +264,7 @@ class GalleryKeeper:
             return None
         self._health.problem("gallery_refused", str(exc))
         in_use = self._store.in_use()
-        return Applied(
+        said = Applied(
             revision=in_use.revision if in_use else 0,
             generation=in_use.generation if in_use else 0,
             manifest_hash=in_use.manifest_hash if in_use else None,
@@ -246,3 +273,4 @@ class GalleryKeeper:
             detail=str(exc)[:200],
             at=self._clock.stamp().at,
         )
+        return self._told(said)

@@ -1,13 +1,14 @@
 """Events to disk: SQLite first, then the CSV copy. What a full disk refuses is held in memory and tried again."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from edge.core.errors import StorageFailed, StorageFull
+from edge.core.backoff import delay_s
+from edge.core.errors import StorageFull
 from edge.core.ports import Journal, OpenInterval
 from edge.loops.health import Health
 from edge.loops.storage import NoReserves
@@ -16,13 +17,15 @@ from protocol.events import Event
 _AT_ONCE = 500
 _HELD_AT_MOST = 10_000
 """About 10 MB of events; beyond this the oldest are lost, and counted."""
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 5.0
 
 
 class CsvCopy(Protocol):
     """The readable copy."""
 
     def append(self, events: Sequence[Event], names: Mapping[str, str]) -> None:
-        """Write the lines of these events. Raises StorageFailed."""
+        """Have the lines of these events written; does not wait for it, and fails for nobody. Any thread."""
         ...
 
 
@@ -41,14 +44,24 @@ class Storage(Protocol):
 class Recorder:
     """The only way for events into the record. Any thread."""
 
-    def __init__(self, journal: Journal, csv_copy: CsvCopy, health: Health, storage: Storage | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        csv_copy: CsvCopy,
+        health: Health,
+        storage: Storage | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._journal = journal
         self._csv = csv_copy
-        self._health = health
         self._storage = storage or NoReserves(health)
+        self._monotonic_s = monotonic_s
         # Recognition records what it saw, delivery records clock anchors: what is held must be stored by one of them.
         self._lock = threading.Lock()
         self._held: deque[Event] = deque()
+        self._refusals = 0
+        """How often the disk refused since everything was stored."""
+        self._again_s = float("-inf")
         self.lost = 0
 
     @property
@@ -56,40 +69,41 @@ class Recorder:
         """How many events are in memory only, because the disk takes nothing."""
         return len(self._held)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Keep everybody from recording, while the CSV copy is written anew."""
-        with self._lock:
-            yield
-
-    def record(self, events: Sequence[Event], names: Mapping[str, str]) -> list[Event]:
+    def record(self, events: Sequence[Event], names: Mapping[str, str], *, at_once: bool = False) -> list[Event]:
         """Commit events, with what was held back before; return those now on disk, with their seq.
 
         Raises StorageFailed when the disk is broken (the program must end: what is written after a failed fsync cannot
         be trusted). A disk that is full or read-only is no error here: the events wait, and the problem is reported.
+        It is tried again with a later call, at most a few seconds later; with `at_once` also now.
         """
         with self._lock:
-            return self._record(events, names)
+            self._held.extend(events)
+            due = at_once or self._monotonic_s() >= self._again_s
+            stored = self._store() if self._held and due else []
+            while len(self._held) > _HELD_AT_MOST:
+                self._held.popleft()
+                self.lost += 1
+            if stored:
+                self._csv.append(stored, names)
+            return stored
 
-    def _record(self, events: Sequence[Event], names: Mapping[str, str]) -> list[Event]:
-        if not events and not self._held:
-            return []
-        self._held.extend(events)
+    def _store(self) -> list[Event]:
         stored: list[Event] = []
         try:
-            # In portions: a disk that is still full refuses the first one, which costs little.
-            while portion := list(islice(self._held, _AT_ONCE)):
+            while self._held:
+                # A disk that refused is asked with one event first: that costs little if it refuses again.
+                portion = list(islice(self._held, 1 if self._refusals and not stored else _AT_ONCE))
                 stored += self._append(portion)
                 for _ in portion:
                     self._held.popleft()
         except StorageFull:
-            while len(self._held) > _HELD_AT_MOST:
-                self._held.popleft()
-                self.lost += 1
+            self._refusals += 1
+            # Once more with the next call, as a moment's shortage may be over; then by the clock.
+            wait_s = delay_s(self._refusals - 1, first_s=_FIRST_WAIT_S, most_s=_LONGEST_WAIT_S, jitter=1.0)
+            self._again_s = self._monotonic_s() + (wait_s if self._refusals > 1 else 0.0)
         else:
+            self._refusals, self._again_s = 0, float("-inf")
             self._storage.wrote()
-        if stored:
-            self._copy(stored, names)
         return stored
 
     def _append(self, portion: Sequence[Event]) -> list[Event]:
@@ -106,12 +120,3 @@ class Recorder:
             self._journal.keep_open(intervals)
         except StorageFull as exc:
             self._storage.make_room(exc)
-
-    def _copy(self, stored: Sequence[Event], names: Mapping[str, str]) -> None:
-        try:
-            self._csv.append(stored, names)
-        except StorageFailed as exc:
-            # Only the copy: the record is safe, and the lines are written again from it.
-            self._health.failed("csv_failed", exc)
-        else:
-            self._health.fine("csv_failed")

@@ -3,11 +3,12 @@
 When space runs out, things are given up in this order, and come back by themselves:
 
 1. the overlay video: not begun while space is low, and ended (`OverlayTap`);
-2. the reserve is released; from then on the CSV copy stops: it is written again from the record;
-3. pieces of a gallery that is only on its way: asked for again;
-4. events that the hub has, oldest first, before their time: the audit can then no longer have them sent again;
-5. new events stay in memory, a bounded number of them (`Recorder`);
-6. the oldest of those are lost, and counted.
+2. what has come of a model pack that is only on its way: fetched again when there is space;
+3. the reserve is released; from then on the CSV copy stops: it is written again from the record;
+4. pieces of a gallery that is only on its way: asked for again;
+5. events that the hub has, oldest first, before their time: the audit can then no longer have them sent again;
+6. new events stay in memory, a bounded number of them (`Recorder`);
+7. the oldest of those are lost, and counted.
 
 What the hub does not have yet is never given up on disk.
 """
@@ -27,6 +28,8 @@ _TRY_EVERY_S = 5.0
 """Freeing space costs time: not for each picture of a full hour."""
 _WRITE_BACK_EVERY_S = 300.0
 _PORTIONS_PER_STEP = 20
+_ENOUGH_BYTES = 1024 * 1024
+"""With less than this, the next write may find no space again."""
 
 
 class Reserves(Protocol):
@@ -46,6 +49,14 @@ class Reserves(Protocol):
 
     def write_back(self) -> None:
         """Empty the log into the file; a reader in the way or a full disk leave it for the next time."""
+        ...
+
+    def try_to_write(self) -> None:
+        """Write something down that nobody needs, to see whether the disk takes it."""
+        ...
+
+    def drop_pack(self) -> int:
+        """Delete what has come of a model pack on its way; return how many bytes."""
         ...
 
     def drop_staged(self) -> int:
@@ -126,6 +137,8 @@ class StorageKeeper:
 
     def _free_some(self) -> bool:
         try:
+            if self._reserves.drop_pack() >= _ENOUGH_BYTES:
+                return True
             if self._reserves.release_ballast():
                 self._on_reserve = True
                 self._reserves.write_back()
@@ -163,11 +176,15 @@ class StorageKeeper:
                     # Also at a start on a disk that was full before: there is no reserve to write copies from.
                     self._on_reserve = True
                 self._write_back()
+                if self._refused or self._read_only:
+                    # At night nothing is recorded for hours: somebody who freed space should not have to wait for it.
+                    self._reserves.try_to_write()
+                    self._refused = self._read_only = False
             except StorageReadOnly as exc:
                 self._read_only = True
                 self._health.failed("disk_read_only", exc)
             except StorageFull:
-                self._refused = True
+                self._refused, self._read_only = True, False
         self._tell()
 
     def _prune(self) -> None:

@@ -55,6 +55,8 @@ class Supervisor:
     monotonic_s: Callable[[], float] = time.monotonic
     wait: Callable[[threading.Event, float], bool] = threading.Event.wait
     end: Callable[[int], None] = end_at_once
+    on_failure: Callable[[], None] = lambda: None
+    """Called when a loop fails, before the others are stopped: nobody should be waited for then."""
     _threads: list[tuple[Loop, threading.Thread]] = field(default_factory=list)
     _failed: list[str] = field(default_factory=list)
     _halts: dict[str, threading.Event] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class Supervisor:
             log.exception("loop failed name=%s", loop.name)
             self._moved_s.pop(loop.name, None)
             self._failed.append(loop.name)
+            self.on_failure()
             self.stop.set()
 
     def _watch(self, looked_s: float) -> float:

@@ -30,6 +30,14 @@ class UnitSurroundings:
             events_lost=self.recorder.lost,
         )
 
+    def gallery_revision(self) -> int:
+        """Return which gallery is in use."""
+        return self.keeper.known.revision
+
+    def events_lost(self) -> int:
+        """Return how many events a full disk cost since the start."""
+        return self.recorder.lost
+
     def changes(self) -> int:
         """Return how often a problem began or ended."""
         return self.health.changes

@@ -91,10 +91,11 @@ class VisionLoop:
     def finish(self) -> None:
         """Close what is open and record it."""
         stamp = self._last or self.clock.stamp()
-        self._record(self.vision.finish(stamp, self.known()))
+        # What a full disk refused until now, too: nobody comes later.
+        self._record(self.vision.finish(stamp, self.known()), at_once=True)
 
-    def _record(self, events: list[Event]) -> None:
-        stored = self.recorder.record(events, self.known().names)
+    def _record(self, events: list[Event], *, at_once: bool = False) -> None:
+        stored = self.recorder.record(events, self.known().names, at_once=at_once)
         if stored:
             self.on_events(stored)
 

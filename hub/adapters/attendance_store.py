@@ -1,6 +1,6 @@
 """What of the register must be derived again: written in the transaction that changes its inputs."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -10,6 +10,9 @@ from sqlalchemy import Connection, literal_column, select
 from hub.adapters.event_rows import run_text, time_text, uuid_text
 from hub.adapters.membership import belonged
 from hub.adapters.schema import dirty_students, lessons, student_sections, units
+
+LONGEST_EARLY = timedelta(hours=3)
+"""The settings allow no more for coming early."""
 
 
 def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterable[date]) -> None:
@@ -65,16 +68,12 @@ class Watched:
     now: datetime
 
 
-def mark_covered(connection: Connection, watched: Iterable[Watched], zone: ZoneInfo) -> None:
-    """Mark the students of lessons that are over and that these units watched: `Not observed` may become `Not seen`.
-
-    A lesson that still runs is left alone: its students are marked when it ends.
-    """
-    mark_pairs(connection, covered(connection, watched, zone))
-
-
 def covered(connection: Connection, watched: Iterable[Watched], zone: ZoneInfo) -> set[tuple[str, date]]:
-    """Return the students and days that `mark_covered` marks."""
+    """Return the students and days of lessons that are over and that these units watched.
+
+    Their `Not observed` may become `Not seen`. A lesson that still runs is left alone: its students are marked when it
+    ends.
+    """
     conditions = [
         f"(units.id = {uuid_text(one.unit_id)} and lessons.starts_at < {time_text(one.until)}"
         f" and lessons.ends_at > {time_text(one.since)} and lessons.ends_at <= {time_text(one.now)})"
@@ -112,3 +111,30 @@ def mark_lessons(connection: Connection, lessons_of: Iterable[tuple[str, datetim
 
 def _pairs(lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> set[tuple[str, date]]:
     return {(student_id, starts_at.astimezone(zone).date()) for student_id, starts_at in lessons_of}
+
+
+def attended_within(
+    connection: Connection, bounds: Mapping[str, tuple[datetime, datetime]], zone: ZoneInfo
+) -> set[tuple[str, date]]:
+    """Return the students and days of those of their lessons that these moments reach, from the first to the last.
+
+    Somebody who may have been seen at any time in between may have been in each of them.
+    """
+    if not bounds:
+        return set()
+    found = connection.execute(
+        select(student_sections.c.student_id, lessons.c.starts_at, lessons.c.ends_at)
+        .select_from(lessons)
+        .join(student_sections, belonged())
+        .where(
+            student_sections.c.student_id.in_(sorted(bounds)),
+            lessons.c.starts_at < max(latest for _, latest in bounds.values()) + LONGEST_EARLY,
+            lessons.c.ends_at > min(earliest for earliest, _ in bounds.values()),
+        )
+    )
+    reached = set()
+    for row in found:
+        earliest, latest = bounds[row.student_id]
+        if row.starts_at - LONGEST_EARLY < latest and row.ends_at > earliest:
+            reached.add((row.student_id, row.starts_at))
+    return _pairs(reached, zone)

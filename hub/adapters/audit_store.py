@@ -12,30 +12,50 @@ from protocol.delivery import Audit, RangeDigest, SeqRange
 MOST_SEQS = 10_000
 """Longest range that is compared; units send ranges of 1,000."""
 
-_AT_ONCE = 50
+_MOST_IN_ALL = 1_000_000
+_AT_ONCE = 20_000
+"""Seqs that one query compares: a fraction of a second, whatever a unit asks."""
+
 _NOTHING = (0, "0" * 16)
 
 
-def differing(connection: Connection, unit_id: str, audit: Audit) -> tuple[SeqRange, ...]:
-    """Return the ranges in which the hub has other events than the unit holds receipts for, in the unit's order.
+def slices(audit: Audit) -> list[list[RangeDigest]]:
+    """Return the ranges that are compared, a few together: each list is one query.
 
-    What the unit says nothing is in is not compared, nor a range of more than MOST_SEQS. Events that a person had taken
-    from the quarantine do not count: the unit holds them as dead letters, which it does not count either, until it
-    sends them itself. Only reads.
+    What the unit says nothing is in is not compared, nor a range of more than MOST_SEQS, nor what comes after a million
+    seqs in all: twice what a unit asks.
     """
-    besides = quarantine_store.replayed(connection, unit_id, audit.epoch)
-    asked = [one for one in audit.digests if one.count and one.last - one.first < MOST_SEQS]
-    found: list[SeqRange] = []
-    for at in range(0, len(asked), _AT_ONCE):
-        some = asked[at : at + _AT_ONCE]
-        parameters = {"unit_id": unit_id, "epoch": audit.epoch}
-        held = {row.place: (row.held, row.xor64) for row in connection.execute(comparison(some, besides), parameters)}
-        found += [
-            SeqRange(first=one.first, last=one.last)
-            for place, one in enumerate(some)
-            if held.get(place, _NOTHING) != (one.count, one.xor64)
-        ]
-    return tuple(found)
+    found: list[list[RangeDigest]] = []
+    in_all, at_once = 0, _AT_ONCE
+    for one in audit.digests:
+        seqs = one.last - one.first + 1
+        if not one.count or seqs > MOST_SEQS:
+            continue
+        in_all += seqs
+        if in_all > _MOST_IN_ALL:
+            break
+        if at_once + seqs > _AT_ONCE:
+            found.append([])
+            at_once = 0
+        found[-1].append(one)
+        at_once += seqs
+    return found
+
+
+def differing(connection: Connection, unit_id: str, epoch: str, digests: Sequence[RangeDigest]) -> tuple[SeqRange, ...]:
+    """Return in which of these ranges the hub has other events than the unit holds receipts for, in their order.
+
+    Events that a person had taken from the quarantine do not count: the unit holds them as dead letters, which it does
+    not count either, until it sends them itself. Only reads.
+    """
+    besides = quarantine_store.replayed(connection, unit_id, epoch)
+    parameters = {"unit_id": unit_id, "epoch": epoch}
+    held = {row.place: (row.held, row.xor64) for row in connection.execute(comparison(digests, besides), parameters)}
+    return tuple(
+        SeqRange(first=one.first, last=one.last)
+        for place, one in enumerate(digests)
+        if held.get(place, _NOTHING) != (one.count, one.xor64)
+    )
 
 
 def comparison(digests: Sequence[RangeDigest], besides: Sequence[int] = ()) -> TextClause:

@@ -21,6 +21,8 @@ from hub.core.errors import StoreRefused
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 Result = TypeVar("Result")
 _POOL_WAIT_S = 10
+_LOCK_WAIT_S = 5
+"""For a lock that another transaction holds: shorter than for an answer, or it looked like a lost connection."""
 _FIRST_PAUSE_S = 0.02
 
 
@@ -40,6 +42,10 @@ class DatabaseAddress:
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}/{self.name}"
+
+
+def _lock_wait_s(address: DatabaseAddress) -> int:
+    return max(1, min(_LOCK_WAIT_S, address.read_timeout_s - 1))
 
 
 class Database:
@@ -68,6 +74,7 @@ class Database:
                 "connection_timeout": address.connect_timeout_s,
                 "read_timeout": address.read_timeout_s,
                 "write_timeout": address.write_timeout_s,
+                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_lock_wait_s(address)}",
                 "use_pure": False,
             },
             isolation_level="READ COMMITTED",

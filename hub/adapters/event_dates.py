@@ -1,6 +1,6 @@
 """Gives events on record other dates, and marks what of the register depends on them, before and after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.sql.elements import TextClause
 
-from hub.adapters.attendance_store import Watched, covered, mark_pairs
+from hub.adapters.attendance_store import Watched, attended_within, covered
 from hub.adapters.column_types import UtcColumn, UuidColumn
+from hub.adapters.event_rows import word_text
 from hub.core.dating import AHEAD_US, FIRST_US, Segment, moment, watched_since
 from hub.core.dating_bounds import Estimate
 from protocol.events import Coverage
@@ -19,27 +20,40 @@ _BOOT = "(boottime_ns div 1000)"
 _ZERO = "cast('1970-01-01' as datetime(6))"
 # As `hub.core.dating.Segment.at_us`. A unit may say any number, so the product is no integer of 64 bits.
 _BY_ANCHOR = (
-    f"timestampadd(microsecond, :begin + {_BOOT}"
-    f" + (cast({_BOOT} - :base as decimal(40)) * :slope) div 1000000000, {_ZERO})"
+    f"timestampadd(microsecond, segment.begin_us + {_BOOT}"
+    f" + (cast({_BOOT} - segment.base_us as decimal(40)) * segment.slope_ppb) div 1000000000, {_ZERO})"
 )
 # As `hub.core.dating_stream.Reading.set_right`, and then the tolerance.
 _KEEPS = (
     "(clock = 'synced' and at_claimed >= :first_possible"
     f" and at_claimed <= timestampadd(microsecond, {AHEAD_US}, received_at)"
-    f" and (:anchored = 0 or abs(timestampdiff(microsecond, at_claimed, {_BY_ANCHOR})) <= :tolerance))"
+    f" and (:anchored = 0 or abs(timestampdiff(microsecond, at_claimed, {_BY_ANCHOR})) <= segment.tolerance_us))"
 )
 # On one day in UTC each, before and after: its first and its last moment name every local day of those between.
 _CONCERNED = (
     "select student_id, kind = 'coverage' as covers, min(at_corrected) as old_first, max(at_corrected) as old_last,"
-    " min(new_at) as new_first, max(new_at) as new_last"
-    " from (select student_id, kind, at_corrected, {at} as new_at from events where {scope}) as moved"
+    " min(new_at) as new_first, max(new_at) as new_last, min(at_earliest) as old_earliest,"
+    " max(at_latest) as old_latest, min(new_earliest) as new_earliest, max(new_latest) as new_latest"
+    " from (select student_id, kind, at_corrected, at_earliest, at_latest, {at} as new_at,"
+    " {earliest} as new_earliest, {latest} as new_latest from {source} where {scope}) as moved"
     " group by student_id, kind = 'coverage', date(at_corrected), date(new_at)"
 )
-_COVERAGE = "select body, at_corrected, {at} as new_at from events where {scope} and kind = 'coverage'"
+_MOMENTS = (
+    "old_first",
+    "old_last",
+    "new_first",
+    "new_last",
+    "old_earliest",
+    "old_latest",
+    "new_earliest",
+    "new_latest",
+)
+_COVERAGE = "select body, at_corrected, {at} as new_at from {source} where {scope} and kind = 'coverage'"
 _CHANGE = (
-    "update events set at_corrected = {at}, time_basis = {basis}, at_earliest = {earliest}, at_latest = {latest}"
+    "update {source} set at_corrected = {at}, time_basis = {basis}, at_earliest = {earliest}, at_latest = {latest}"
     " where {scope}"
 )
+_NO_END = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,8 @@ class Place:
 
     unit_id: str
     boot_id: str
-    seqs: tuple[str, int, int] | None = None
-    """Only from one seq to another, both included, of an epoch."""
+    spans: Mapping[str, tuple[int, int]] | None = None
+    """Only from one seq to another, both included, by epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,60 +77,73 @@ class Change:
     earliest: str = "null"
     latest: str = "null"
     where: str = ""
+    source: str = "events"
 
-    @property
-    def scope(self) -> str:
-        """Return the condition for the events that get another date by this."""
-        seqs = "" if self.place.seqs is None else " and epoch = :epoch and seq between :first_seq and :last_seq"
+    def bound(self, query: str) -> TextClause:
+        """Return a query for the events that get another date by this, with every parameter that it names."""
+        said = query.format(
+            at=self.at,
+            basis=self.basis,
+            earliest=self.earliest,
+            latest=self.latest,
+            source=self.source,
+            scope=self._scope(),
+        )
+        clause = text(said).bindparams(
+            bindparam("unit_id", self.place.unit_id, type_=UuidColumn),
+            bindparam("boot_id", self.place.boot_id, type_=UuidColumn),
+        )
+        named = {name: value for name, value in self.parameters.items() if f":{name}" in said}
+        return clause.bindparams(*(bindparam(name, value, type_=_type(value)) for name, value in named.items()))
+
+    def _scope(self) -> str:
+        spans = ""
+        if self.place.spans is not None:
+            several = (
+                f"(epoch = {word_text(epoch)} and seq between {first:d} and {last:d})"
+                for epoch, (first, last) in sorted(self.place.spans.items())
+            )
+            spans = f" and ({' or '.join(several)})"
         same = (
             f"at_corrected <=> {self.at} and time_basis <=> {self.basis}"
             f" and at_earliest <=> {self.earliest} and at_latest <=> {self.latest}"
         )
-        return f"unit_id = :unit_id and boot_id = :boot_id{seqs}{self.where} and not ({same})"
-
-    def bound(self, query: str) -> TextClause:
-        """Return a query with every parameter that it names."""
-        place = self.place
-        values: dict[str, Any] = {**self.parameters}
-        if place.seqs is not None:
-            values |= dict(zip(("epoch", "first_seq", "last_seq"), place.seqs, strict=True))
-        clause = text(query).bindparams(
-            bindparam("unit_id", place.unit_id, type_=UuidColumn), bindparam("boot_id", place.boot_id, type_=UuidColumn)
-        )
-        named = {name: value for name, value in values.items() if f":{name}" in query}
-        return clause.bindparams(*(bindparam(name, value, type_=_type(value)) for name, value in named.items()))
+        return f"unit_id = :unit_id and boot_id = :boot_id{spans}{self.where} and not ({same})"
 
 
 def _type(value: object) -> Any:
     return UtcColumn if isinstance(value, datetime) else None
 
 
-def by_anchor(place: Place, segment: Segment, *, anchored: bool) -> Change:
-    """Return the dates of the events in one stretch of a boot of which something is known."""
-    where, parameters = (
-        "",
-        {
-            "begin": segment.begin_us,
-            "base": segment.base_us,
-            "slope": segment.slope_ppb,
-            "tolerance": segment.tolerance_us,
-            "anchored": int(anchored),
-            "first_possible": moment(FIRST_US),
-        },
-    )
-    if segment.from_us is not None:
-        where += " and boottime_ns >= :from_ns"
-        parameters["from_ns"] = segment.from_us * 1000
-    if segment.until_us is not None:
-        where += " and boottime_ns < :until_ns"
-        parameters["until_ns"] = segment.until_us * 1000
+def by_anchor(place: Place, segments: Iterable[Segment], *, anchored: bool) -> Change:
+    """Return the dates of the events in some stretches of a boot of which something is known, at least one."""
+    ordered = sorted((_reach(one), one) for one in segments)
+    bounds: list[int] = []
+    rows = []
+    for (from_ns, until_ns), one in ordered:
+        if not bounds or bounds[-1] != from_ns:
+            bounds.append(from_ns)
+        # Its number is how many bounds lie at or below its events.
+        rows.append(
+            f"select {len(bounds):d} as number, {one.begin_us:d} as begin_us, {one.base_us:d} as base_us,"
+            f" {one.slope_ppb:d} as slope_ppb, {one.tolerance_us:d} as tolerance_us"
+        )
+        bounds.append(until_ns)
+    told = " union all ".join(rows)
+    number = f"interval(boottime_ns, {', '.join(format(bound, 'd') for bound in bounds)})"
     return Change(
         place,
         at=f"if({_KEEPS}, at_claimed, {_BY_ANCHOR})",
         basis=f"if({_KEEPS}, 'claimed', 'anchor')",
-        parameters=parameters,
-        where=where,
+        parameters={"anchored": int(anchored), "first_possible": moment(FIRST_US)},
+        where=f" and boottime_ns >= {bounds[0]:d} and boottime_ns < {bounds[-1]:d}",
+        source=f"events straight_join ({told}) as segment on segment.number = {number}",
     )
+
+
+def _reach(segment: Segment) -> tuple[int, int]:
+    from_ns = -_NO_END if segment.from_us is None else segment.from_us * 1000
+    return from_ns, _NO_END if segment.until_us is None else segment.until_us * 1000
 
 
 def by_estimate(place: Place, guess: Estimate) -> Change:
@@ -141,40 +168,47 @@ class Moved:
 
     zone: ZoneInfo
     days: set[tuple[str, date]] = field(default_factory=set)
+    bounds: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    """Between which moments a student may have been seen, before or now."""
     watched: list[Watched] = field(default_factory=list)
 
-    def mark(self, connection: Connection) -> None:
-        """Ask for all of it to be derived again."""
-        mark_pairs(connection, self.days | covered(connection, self.watched, self.zone))
+    def pairs(self, connection: Connection) -> set[tuple[str, date]]:
+        """Return whose register of which days is to be derived again for it."""
+        within = attended_within(connection, self.bounds, self.zone)
+        return self.days | within | covered(connection, self.watched, self.zone)
 
     def add(self, student_id: str, moments: Sequence[datetime]) -> None:
         """Note a student; these moments lie on one day in UTC, hence on the days of the first and the last here."""
         for one in moments:
             self.days.add((student_id, one.astimezone(self.zone).date()))
 
+    def add_bounds(self, student_id: str, moments: Iterable[datetime | None]) -> None:
+        """Note between which moments a student may have been seen; of a time that is known there are none."""
+        told = [one for one in moments if one is not None]
+        if told:
+            told += self.bounds.get(student_id, ())
+            self.bounds[student_id] = min(told), max(told)
+
 
 def apply(connection: Connection, change: Change, moved: Moved, now: datetime) -> bool:
     """Change dates, note in `moved` what depends on them, return whether anything was changed at all."""
-    grouped = connection.execute(
-        change.bound(_CONCERNED.format(at=change.at, scope=change.scope)).columns(
-            student_id=UuidColumn, old_first=UtcColumn, old_last=UtcColumn, new_first=UtcColumn, new_last=UtcColumn
-        )
-    ).all()
+    query = change.bound(_CONCERNED).columns(student_id=UuidColumn, **dict.fromkeys(_MOMENTS, UtcColumn))
+    grouped = connection.execute(query).all()
     if not grouped:
         return False
     for row in grouped:
         if row.student_id is not None:
             moved.add(row.student_id, (row.old_first, row.old_last, row.new_first, row.new_last))
+            bounds = (row.old_earliest, row.old_latest, row.new_earliest, row.new_latest)
+            moved.add_bounds(row.student_id, bounds)
     if any(row.covers for row in grouped):
         moved.watched += _watched(connection, change, now)
-    new = {"at": change.at, "basis": change.basis, "earliest": change.earliest, "latest": change.latest}
-    connection.execute(change.bound(_CHANGE.format(**new, scope=change.scope)))
+    connection.execute(change.bound(_CHANGE))
     return True
 
 
 def _watched(connection: Connection, change: Change, now: datetime) -> list[Watched]:
-    query = change.bound(_COVERAGE.format(at=change.at, scope=change.scope))
-    rows = connection.execute(query.columns(at_corrected=UtcColumn, new_at=UtcColumn))
+    rows = connection.execute(change.bound(_COVERAGE).columns(at_corrected=UtcColumn, new_at=UtcColumn))
     spans: dict[tuple[bool, date], tuple[datetime, datetime]] = {}
     for row in rows:
         for new, until in ((False, row.at_corrected), (True, row.new_at)):

@@ -4,29 +4,36 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from mysql.connector import Error as ConnectorError
+from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
-from hub.adapters import anchor_store, audit_store, quarantine_store, stream_marks, unit_store
-from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_covered, mark_pairs
+from hub.adapters import anchor_store, audit_store, quarantine_room, quarantine_store, stream_marks, unit_store
+from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_pairs
 from hub.adapters.database import Database
 from hub.adapters.event_rows import insert_events, uuid_text, word_text
+from hub.adapters.mysql_errors import errno_of
 from hub.adapters.schema import events
 from hub.adapters.stream_marks import Mark, Stream
 from hub.core.dating import watched_since
-from hub.core.errors import BadInput, Conflict
-from hub.core.ingest import Batch, Known, OnRecord, Refused, Unusable, Verdict, judge
+from hub.core.errors import BadInput, Conflict, StoreBusy
+from hub.core.ingest import Batch, Known, OnRecord, Refused, Unusable, Verdict, busy, judge
 from hub.core.ports import Greeting, Taken
 from protocol.content import Applied
-from protocol.delivery import Audit, AuditAnswer, Hello, ranges
+from protocol.delivery import Audit, AuditAnswer, Hello, RangeDigest, SeqRange, ranges
 from protocol.events import Coverage
 from protocol.status import Status
 
 Result = TypeVar("Result")
 _CHUNK = 1000
+_PLACES = 200
+_TOO_MANY_RETRY_S = 900.0
 _ATTEMPTS = 3
 _ON_RECORD = f"select event_id, unit_id, epoch, seq, payload_sha256 from {events.name} where "  # noqa: S608 (constant)
 
@@ -55,32 +62,48 @@ class MySqlEventStore:
     def _take_together(self, batches: Sequence[Batch]) -> list[Taken]:
         try:
             # Nearly always every event is new, and its keys say so at less cost than reading first.
-            return self._database.run(lambda connection: self._take(connection, batches, reading=False))
+            return self._run(lambda connection: self._take(connection, batches, reading=False))
         except Conflict:
             return self._until_settled(lambda connection: self._take(connection, batches, reading=True))
 
     def _until_settled(self, work: Callable[[Connection], Result]) -> Result:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._database.run(work)
+                return self._run(work)
             except Conflict:
                 # Another process committed one of the events between our reading and our writing.
                 continue
-        return self._database.run(work)
+        return self._run(work)
+
+    def _run(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in a transaction. Raises as `Database.run`, and StoreBusy for what nobody expected.
+
+        Which is for whoever sent it alone to wait for: it must not end the hub, which would meet it again at once.
+        """
+        try:
+            return self._database.run(work, attempts=_ATTEMPTS)
+        except (DBAPIError, ConnectorError, MySQLInterfaceError) as exc:
+            # Without its cause, which holds the statement and with it what a message said.
+            number = errno_of(exc) or type(exc).__name__
+            raise StoreBusy(f"the database finds something wrong that nobody expected: {number}") from None
 
     def _take(self, connection: Connection, batches: Sequence[Batch], *, reading: bool) -> list[Taken]:
-        units = unit_store.serving(connection, {batch.unit_id for batch in batches})
-        served = [batch for batch in batches if batch.unit_id in units]
-        marks = stream_marks.lock(connection, {(one.unit_id, one.epoch): one.received_at for one in served})
+        units = unit_store.serving(connection, {batch.unit_id for batch in batches}, alone=True)
+        ours = [batch for batch in batches if batch.unit_id in units]
+        marks = stream_marks.lock(connection, {(one.unit_id, one.epoch): one.received_at for one in ours})
+        served = [batch for batch in ours if (batch.unit_id, batch.epoch) in marks]
         known = Known(_on_record(connection, served) if reading else ())
         verdicts = [judge(batch, known) for batch in served]
         # A key that is taken fails the statement: then everything is judged again by reading.
         insert_events(connection, ((row, v.batch.received_at) for v in verdicts for row in v.new))
         self._settle_quarantine(connection, verdicts)
-        self._mark_dirty(connection, verdicts)
-        anchor_store.rewrite(connection, verdicts, self._zone)
-        highs = self._advance_streams(connection, marks, verdicts)
-        done = {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
+        pairs = self._concerned(connection, verdicts)
+        pairs |= anchor_store.rewrite(connection, verdicts, self._zone)
+        highs, passed = self._advance_streams(connection, marks, verdicts)
+        # Last, all at once and in one order: two transactions that mark the same students wait and do not deadlock.
+        mark_pairs(connection, pairs | passed)
+        done = {id(batch): Taken(batch, busy(batch, _TOO_MANY_RETRY_S), too_many_streams=True) for batch in ours}
+        done |= {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
         return [done.get(id(batch), Taken(batch, None)) for batch in batches]
 
     def _settle_quarantine(self, connection: Connection, verdicts: Sequence[Verdict]) -> None:
@@ -91,11 +114,11 @@ class MySqlEventStore:
         waiting = quarantine_store.waiting(connection, {verdict.batch.unit_id for verdict in verdicts})
         for verdict in verdicts:
             if verdict.batch.unit_id in waiting:
-                on_record = {row.event.seq for row in verdict.new} | set(verdict.duplicate)
-                quarantine_store.resolve(connection, verdict.batch.unit_id, verdict.batch.epoch, on_record)
+                quarantine_store.resolve(connection, verdict)
         quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
 
-    def _mark_dirty(self, connection: Connection, verdicts: Sequence[Verdict]) -> None:
+    def _concerned(self, connection: Connection, verdicts: Sequence[Verdict]) -> set[tuple[str, date]]:
+        """Return whose register of which days is to be derived again for the new events."""
         pairs: set[tuple[str, date]] = set()
         watched = []
         for verdict in verdicts:
@@ -108,22 +131,24 @@ class MySqlEventStore:
                     event = row.event
                     since = watched_since(event.since, event.at, event.watched_s, event.at)
                     watched.append(Watched(row.unit_id, since, event.at, now))
-        # All marks at once and in one order: two transactions that mark the same students wait and do not deadlock.
-        mark_pairs(connection, pairs | covered(connection, watched, self._zone))
+        return pairs | covered(connection, watched, self._zone)
 
     def _advance_streams(
         self, connection: Connection, marks: Mapping[Stream, Mark], verdicts: Sequence[Verdict]
-    ) -> dict[Stream, int]:
+    ) -> tuple[dict[Stream, int], set[tuple[str, date]]]:
+        """Return how far each stream is on record now, and what is to be derived again because gaps were closed."""
         settled: dict[Stream, set[int]] = defaultdict(set)
         for verdict in verdicts:
             settled[verdict.batch.unit_id, verdict.batch.epoch] |= verdict.settled
         moved = stream_marks.move(connection, marks, settled)
+        with_refused = {(v.batch.unit_id, v.batch.epoch) for v in verdicts if v.refused} | {*moved.passed}
+        quarantine_room.forget_places(connection, {one: moved.high_water[one] for one in with_refused})
+        watched = []
         for stream, before in moved.passed.items():
             # What was watched in there counts only now: nothing that says otherwise is missing any more.
             span = (before, moved.high_water[stream])
-            watched = _coverage_between(connection, stream, span, marks[stream].heard_at)
-            mark_covered(connection, watched, self._zone)
-        return moved.high_water
+            watched += _coverage_between(connection, stream, span, marks[stream].heard_at)
+        return moved.high_water, covered(connection, watched, self._zone)
 
     def _without_unstorable(self, batch: Batch) -> Batch:
         rows, refused = [], list(batch.refused)
@@ -140,32 +165,47 @@ class MySqlEventStore:
 
     def greet(self, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:
         """Note that a stream is alive; None for a unit that is unknown or revoked."""
-        return self._database.run(lambda connection: unit_store.greet(connection, unit_id, hello, at))
+        return self._run(lambda connection: unit_store.greet(connection, unit_id, hello, at))
 
     def keep_status(self, unit_id: str, status: Status, at: datetime) -> bool:
         """Keep a unit's status unless a newer one is on record; False for a unit that is unknown or revoked."""
-        return self._database.run(lambda connection: unit_store.keep_status(connection, unit_id, status, at))
+        return self._run(lambda connection: unit_store.keep_status(connection, unit_id, status, at))
 
     def confirm_gallery(self, unit_id: str, applied: Applied, at: datetime) -> bool:
         """Note what a unit has applied and erased; False for a unit that is unknown or revoked."""
-        return self._database.run(lambda connection: unit_store.confirm_gallery(connection, unit_id, applied, at))
+        return self._run(lambda connection: unit_store.confirm_gallery(connection, unit_id, applied, at))
 
     def audit(self, unit_id: str, audit: Audit) -> AuditAnswer | None:
         """Return in which ranges the record differs from the unit's; None for a unit that is unknown or revoked."""
-        return self._database.run(lambda connection: _audit(connection, unit_id, audit))
+        differing: list[SeqRange] = []
+        # A transaction each: nothing that is compared holds anything up, and whoever is revoked meanwhile is not told.
+        for some in audit_store.slices(audit) or [[]]:
+            found = self._run(partial(_differing, unit_id=unit_id, epoch=audit.epoch, digests=some))
+            if found is None:
+                return None
+            differing += found
+        return AuditAnswer(epoch=audit.epoch, audit_id=audit.audit_id, differing=tuple(differing))
 
     def quarantine(self, unusable: Sequence[Unusable]) -> int:
-        """Keep messages that cannot be used, up to a bound; return how many were kept."""
+        """Keep messages that cannot be used, up to a bound and of no unit that is not ours; return how many."""
         if not unusable:
             return 0
-        return self._database.run(lambda connection: quarantine_store.keep_unusable(connection, unusable))
+        return self._run(lambda connection: _keep_unusable(connection, unusable))
 
 
-def _audit(connection: Connection, unit_id: str, audit: Audit) -> AuditAnswer | None:
+def _keep_unusable(connection: Connection, unusable: Sequence[Unusable]) -> int:
+    named = {one.unit_id for one in unusable if one.unit_id is not None}
+    ours = unit_store.serving(connection, named) if named else set()
+    kept = [one for one in unusable if one.unit_id is None or one.unit_id in ours]
+    return quarantine_store.keep_unusable(connection, kept)
+
+
+def _differing(
+    connection: Connection, unit_id: str, epoch: str, digests: Sequence[RangeDigest]
+) -> tuple[SeqRange, ...] | None:
     if not unit_store.serving(connection, [unit_id]):
         return None
-    differing = audit_store.differing(connection, unit_id, audit)
-    return AuditAnswer(epoch=audit.epoch, audit_id=audit.audit_id, differing=differing)
+    return audit_store.differing(connection, unit_id, epoch, digests) if digests else ()
 
 
 def _on_record(connection: Connection, batches: Sequence[Batch]) -> list[OnRecord]:
@@ -178,11 +218,13 @@ def _on_record(connection: Connection, batches: Sequence[Batch]) -> list[OnRecor
     seqs: dict[Stream, set[int]] = defaultdict(set)
     for batch in batches:
         seqs[batch.unit_id, batch.epoch].update(row.event.seq for row in batch.rows)
-    wanted += [
-        f"unit_id={uuid_text(unit_id)} and epoch={word_text(epoch)} and seq between {one.first:d} and {one.last:d}"
+    places = [
+        f"(unit_id={uuid_text(unit_id)} and epoch={word_text(epoch)} and seq between {one.first:d} and {one.last:d})"
         for (unit_id, epoch), theirs in seqs.items()
         for one in ranges(tuple(theirs))
     ]
+    # Many together: a unit may leave a gap after every event.
+    wanted += [" or ".join(places[at : at + _PLACES]) for at in range(0, len(places), _PLACES)]
     return [
         OnRecord(_uuid(row[0]), (_uuid(row[1]), str(row[2]), row[3]), bytes(row[4]).hex())
         for where in wanted

@@ -26,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from hub.adapters.inbox import Lanes
+from hub.adapters.mqtt_parts import PartsUnderWay, is_content
 from hub.adapters.mqtt_reasons import BrokerAddress, broken, refusal, unreachable
 from hub.core.ingest import Arrival
 from hub.core.ports import Clock
@@ -38,7 +39,7 @@ _ANSWER_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_STOP_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 2.5
 _MOST_UNDER_WAY = 1000
 _INBOX = 5000
 
@@ -66,6 +67,7 @@ class MqttLink:
         self._wake_write.setblocking(False)
         self._lock = threading.Lock()
         self._under_way = 0
+        self._parts = PartsUnderWay()
         self._up = False
         self.connections = 0
         self.dropped = 0
@@ -139,21 +141,29 @@ class MqttLink:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand over a message with QoS 1; False when there is no connection or too much is under way.
 
-        Raises ValueError for a message that is larger than any reader takes: the broker would end the connection.
+        Of parts of content few may be under way, so that everything else finds the line free. Raises ValueError for a
+        message that is larger than any reader takes: the broker would end the connection.
         """
         if len(payload) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(payload)} bytes must not reach the broker")
+        content = is_content(topic)
         with self._lock:
             if not self._up or self._under_way >= _MOST_UNDER_WAY:
                 return False
+            if content and not self._parts.have_room(self.connections):
+                return False
             # Counted first: the answer may come before `publish` returns.
             self._under_way += 1
+            connection = self.connections
         # Not inside the lock: paho has locks of its own, which its callbacks hold while they wait for ours.
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         self._wake()
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._one_less()
             return False
+        if content:
+            with self._lock:
+                self._parts.add(connection, info)
         return True
 
     def _one_less(self) -> None:
@@ -281,7 +291,8 @@ class MqttLink:
         if not self.inboxes.put(arrival):
             self.dropped += 1
             if self.dropped == 1 or self.dropped % 1000 == 0:
-                LOG.warning("inbox full dropped=%d; units send again", self.dropped)
+                unit = message.topic.rpartition("/")[0].rpartition("/")[2]
+                LOG.warning("inbox full dropped=%d unit=%s; units send again", self.dropped, unit)
 
     def _on_publish(self, _: mqtt.Client, __: Any, ___: int, reason: ReasonCode, ____: Any) -> None:
         self._one_less()

@@ -3,6 +3,8 @@
 The same fault arrives as InternalError, InterfaceError or OperationalError depending on where the connector noticed it.
 """
 
+from collections.abc import Mapping
+
 from mysql.connector import Error as ConnectorError
 from mysql.connector import InternalError as ConnectorInternalError
 from mysql.connector import OperationalError as ConnectorOperationalError
@@ -10,7 +12,7 @@ from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from hub.core.errors import BadInput, Conflict, HubError, StoreRefused, StoreUnavailable
+from hub.core.errors import BadInput, Conflict, HubError, StoreBusy, StoreRefused, StoreUnavailable
 
 # The transaction is gone, the database lives: the same work may succeed at once.
 _LOST = {
@@ -19,15 +21,18 @@ _LOST = {
     1061: "another migration is under way",
     1047: "the cluster has no quorum",
     1053: "the database is shutting down",
-    1180: "the database could not commit",
-    1205: "waited too long for a lock",
-    1213: "lost against another transaction",
-    1317: "the statement was interrupted",
     1927: "the connection was killed",
     2006: "the connection was closed",
     2013: "the connection broke",
     2055: "the connection broke",
     4031: "the connection was idle too long",
+}
+# The same, and whoever asks for something else need not wait for it.
+_BEATEN = {
+    1180: "the database could not commit",
+    1205: "waited too long for a lock",
+    1213: "lost against another transaction",
+    1317: "the statement was interrupted",
 }
 # Nobody answers, or the database cannot take anything now: trying again at once will not help.
 _UNREACHABLE = {
@@ -41,7 +46,6 @@ _UNREACHABLE = {
     2002: "no database listens",
     2003: "no database listens",
     2005: "the name of the database's host is not known",
-    3024: "a statement took too long",
 }
 _MIGRATE = "run: rollcall-hub db migrate"
 _REFUSED = {
@@ -73,11 +77,33 @@ _BAD_INPUT = {
     3819: "a value is not allowed",
     4025: "a value is not allowed",
 }
+_TOO_LONG = {1969: "a statement took too long", 3024: "a statement took too long"}
 DUPLICATE = 1062
 
 
 class TransactionLost(StoreUnavailable):
     """The whole transaction was rolled back, or its outcome is unknown; trying all of it again may well succeed."""
+
+
+class TransactionBeaten(TransactionLost, StoreBusy):
+    """The transaction alone was rolled back, for another one or for itself; the connection lives."""
+
+
+_CLIENTS = range(2000, 3000)
+"""Numbers of the client's library: the server has said nothing."""
+
+_SERVERS_OWN = (
+    OperationalError,
+    InternalError,
+    ConnectorOperationalError,
+    ConnectorInternalError,
+    MySQLInterfaceError,
+)
+_GAVE_UP: tuple[tuple[Mapping[int, str], type[StoreUnavailable]], ...] = (
+    (_LOST, TransactionLost),
+    (_BEATEN, TransactionBeaten),
+    (_TOO_LONG, StoreBusy),
+)
 
 
 def errno_of(exc: BaseException) -> int | None:
@@ -99,6 +125,24 @@ def translate(exc: Exception, where: str) -> HubError | None:
         # Somebody went on after a statement had lost the connection.
         return TransactionLost(f"the connection broke ({where})")
     errno = errno_of(exc)
+    known = _by_number(errno, where)
+    if known is not None:
+        return known
+    answered = errno is not None and errno not in _CLIENTS
+    if isinstance(exc, DBAPIError) and exc.connection_invalidated:
+        return TransactionLost(f"the connection broke ({where})")
+    if isinstance(exc, MySQLInterfaceError) and not answered:
+        # A COMMIT that breaks comes out of the connector as the C library said it.
+        return TransactionLost(f"the connection broke ({where})")
+    if isinstance(exc, _SERVERS_OWN):
+        # The server's own trouble, of which there are hundreds of numbers: wait, and let units keep what they have.
+        # Where it has answered, what others ask of it may go well.
+        kind = StoreBusy if answered else StoreUnavailable
+        return kind(f"the database reports error {errno or 'without a number'} ({where})")
+    return None
+
+
+def _by_number(errno: int | None, where: str) -> HubError | None:
     if errno in _REFUSED:
         text, hint = _REFUSED[errno]
         return StoreRefused(f"{text} ({where})", hint=hint)
@@ -106,16 +150,11 @@ def translate(exc: Exception, where: str) -> HubError | None:
         return StoreUnavailable(
             f"{_UNREACHABLE[errno]} ({where})", hint="is it running? check [database] in the settings"
         )
-    if errno in _LOST:
-        return TransactionLost(f"{_LOST[errno]} ({where})")
+    for texts, kind in _GAVE_UP:
+        if errno is not None and errno in texts:
+            return kind(f"{texts[errno]} ({where})")
     if errno in _CONFLICTS:
         return Conflict(_CONFLICTS[errno])
     if errno in _BAD_INPUT:
         return BadInput(_BAD_INPUT[errno])
-    if isinstance(exc, MySQLInterfaceError) or (isinstance(exc, DBAPIError) and exc.connection_invalidated):
-        # The first: a COMMIT that breaks comes out of the connector as the C library said it.
-        return TransactionLost(f"the connection broke ({where})")
-    if isinstance(exc, OperationalError | InternalError | ConnectorOperationalError | ConnectorInternalError):
-        # The server's own trouble, of which there are hundreds of numbers: wait, and let units keep what they have.
-        return StoreUnavailable(f"the database reports error {errno or 'without a number'} ({where})")
     return None

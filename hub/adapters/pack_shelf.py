@@ -35,6 +35,8 @@ class FolderShelf:
         self._folder = pack.folder
         self._files: dict[str, PackFile] = {}
         self._seen: dict[str, _Seen | None] = {}
+        self._other: dict[str, _Seen] = {}
+        """What a file is that was found to be another one."""
         self.listed = self._list(pack)
         """The list as it travels; None when the pack has a file that is too large to travel."""
 
@@ -81,7 +83,7 @@ class FolderShelf:
     def _unchanged(self, file: PackFile) -> bool:
         path = self._folder / file.path
         now = _look(path)
-        if now is None:
+        if now is None or now == self._other.get(file.path):
             return False
         if now == self._seen[file.path]:
             return True
@@ -93,6 +95,7 @@ class FolderShelf:
         if same:
             self._seen[file.path] = now
         else:
+            self._other[file.path] = now
             LOG.warning("a file of the pack was changed; restart the service to offer the new one file=%s", file.path)
         return same
 

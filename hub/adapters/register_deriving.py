@@ -29,6 +29,8 @@ _UNDERIVABLE = (ArithmeticError, AttributeError, BadInput, LookupError, TypeErro
 _Place = tuple[str, date, int]
 """Student, day and number of a mark."""
 
+_Mark = Row[tuple[str, date, int]]
+
 
 class MySqlRegisterStore:
     """Keeps the contract of `hub.core.ports.RegisterStore`."""
@@ -79,7 +81,7 @@ class MySqlRegisterStore:
             return self._derive_each(now, most)
 
     def _derive_each(self, now: datetime, most: int) -> int:
-        marks = self._database.run(lambda connection: connection.execute(self._marked(most)).all())
+        marks = self._database.run(lambda connection: self._marked(connection, now, most))
         for row in marks:
             try:
                 self._database.run(partial(self._derive_marks, marks=[row], now=now))
@@ -96,22 +98,37 @@ class MySqlRegisterStore:
                 )
         return len(marks)
 
-    def _marked(self, most: int) -> Select[tuple[str, date, int]]:
+    def _marked(self, connection: Connection, now: datetime, most: int) -> list[_Mark]:
+        """Return some marks: today's first, then ever older days, and days to come last.
+
+        People look at today, and a unit that was away for weeks may have marked all of those.
+        """
+        today = now.astimezone(self._days.zone).date()
+        day, student_id = dirty_students.c.day, dirty_students.c.student_id
+        # Both columns in one direction: so the index gives the order.
+        so_far = self._not_set_aside().where(day <= today).order_by(day.desc(), student_id.desc())
+        found = list(connection.execute(so_far.limit(most)).all())
+        if len(found) < most:
+            to_come = self._not_set_aside().where(day > today).order_by(day, student_id)
+            found += connection.execute(to_come.limit(most - len(found))).all()
+        return found
+
+    def _not_set_aside(self) -> Select[tuple[str, date, int]]:
         query = select(dirty_students.c.student_id, dirty_students.c.day, dirty_students.c.mark)
-        if self._set_aside:
-            place = tuple_(dirty_students.c.student_id, dirty_students.c.day, dirty_students.c.mark)
-            query = query.where(place.not_in(sorted(self._set_aside)))
-        return query.order_by(dirty_students.c.day, dirty_students.c.student_id).limit(most)
+        if not self._set_aside:
+            return query
+        place = tuple_(dirty_students.c.student_id, dirty_students.c.day, dirty_students.c.mark)
+        return query.where(place.not_in(sorted(self._set_aside)))
 
     def _derive(self, connection: Connection, now: datetime, most: int) -> int:
-        if connection.execute(self._marked(1)).first() is None:
+        if not self._marked(connection, now, 1):
             return 0
         _lock(connection, now)
-        marks = connection.execute(self._marked(most)).all()
+        marks = self._marked(connection, now, most)
         self._derive_marks(connection, marks, now)
         return len(marks)
 
-    def _derive_marks(self, connection: Connection, marks: Sequence[Row[tuple[str, date, int]]], now: datetime) -> None:
+    def _derive_marks(self, connection: Connection, marks: Sequence[_Mark], now: datetime) -> None:
         _lock(connection, now)
         for day in sorted({row.day for row in marks}):
             student_ids = [row.student_id for row in marks if row.day == day]

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from hub.adapters import membership
-from hub.adapters.schema import epochs, events, gallery_members, lessons, student_sections, students, units
+from hub.adapters.attendance_store import LONGEST_EARLY
+from hub.adapters.schema import (
+    epochs,
+    events,
+    gallery_members,
+    lessons,
+    student_sections,
+    students,
+    undated_boots,
+    units,
+)
 from hub.core.attendance import Interval, Lesson, MarkMade, SchoolDays, StudentsDay, Watch
 from hub.core.belonging import Belonging
-from hub.core.dating import watched_since
+from hub.core.dating import micros, watched_since
 from hub.core.roster_lessons import LONGEST_LESSON
 from protocol.events import Coverage
 
@@ -21,8 +31,6 @@ from protocol.events import Coverage
 _MARGIN = timedelta(hours=12)
 # A unit writes coverage every few minutes and when a lesson ends; one that slept writes it when it wakes.
 _COVERAGE_MARGIN = timedelta(hours=6)
-# The settings allow no more for coming early.
-_LONGEST_EARLY = timedelta(hours=3)
 
 
 def collect(connection: Connection, day: date, student_ids: Sequence[str], days: SchoolDays) -> dict[str, StudentsDay]:
@@ -62,7 +70,7 @@ def days_touched(connection: Connection, day: date, student_ids: Sequence[str], 
             lessons.c.starts_at > first - LONGEST_LESSON,
             lessons.c.ends_at > first,
             # Whoever comes early comes on the day before.
-            lessons.c.starts_at < end + _LONGEST_EARLY,
+            lessons.c.starts_at < end + LONGEST_EARLY,
         )
     )
     return sorted({day, *(starts_at.astimezone(days.zone).date() for starts_at in found.scalars())})
@@ -103,18 +111,30 @@ def _events(
     connection: Connection, student_ids: Collection[str], since: datetime, until: datetime
 ) -> dict[str, list[Row[Any]]]:
     found: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(
-        select(events)
-        .where(
-            events.c.student_id.in_(list(student_ids)),
-            events.c.kind.in_(("seen", "left", "mark")),
-            events.c.at_corrected >= since,
-            events.c.at_corrected < until,
-        )
-        .order_by(events.c.at_corrected, events.c.event_id)
-    ):
+    of_them = (events.c.student_id.in_(list(student_ids)), events.c.kind.in_(("seen", "left", "mark")))
+    then = (events.c.at_corrected >= since, events.c.at_corrected < until)
+    rows = {row.event_id: row for row in connection.execute(select(events).where(*of_them, *then))}
+    maybe = (events.c.at_earliest < until, events.c.at_latest >= since)
+    undated = select(events).join(undated_boots, _of_undated_boot()).where(*of_them, *maybe, *_was(since, until))
+    rows |= {row.event_id: row for row in connection.execute(undated)}
+    for row in sorted(rows.values(), key=lambda row: (row.at_corrected, row.event_id)):
         found[row.student_id].append(row)
     return found
+
+
+def _of_undated_boot() -> ColumnElement[bool]:
+    names = ("unit_id", "boot_id", "epoch")
+    return and_(*(events.c[name] == undated_boots.c[name] for name in names))
+
+
+def _was(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for boots that may have been then: of mostly none nobody knows when they were."""
+    first, last = undated_boots.c.earliest_us + undated_boots.c.first_us, undated_boots.c.latest_us
+    # Empty where an older program wrote the row: then it may have been at any time.
+    return (
+        or_(first.is_(None), first < micros(until)),
+        or_(last.is_(None), last + undated_boots.c.last_us >= micros(since)),
+    )
 
 
 def _within(row: Row[Any]) -> tuple[datetime, datetime] | None:
@@ -193,12 +213,17 @@ def _coverage(
         )
         .order_by(events.c.at_corrected, events.c.event_id)
     )
-    return [_one_coverage(row, high_water.get((row.unit_id, row.epoch), 0)) for row in found]
-
-
-def _one_coverage(row: Row[Any], high_water: int) -> _Coverage:
     # As it was understood when it came in: a time may be written in many ways.
-    body = Coverage.model_validate_json(row.body)
+    bodies = ((row, Coverage.model_validate_json(row.body)) for row in found)
+    # Of a look around (`sweep`) nobody concludes that a student was not there.
+    return [
+        _one_coverage(row, body, high_water.get((row.unit_id, row.epoch), 0))
+        for row, body in bodies
+        if body.mode == "door"
+    ]
+
+
+def _one_coverage(row: Row[Any], body: Coverage, high_water: int) -> _Coverage:
     return _Coverage(
         unit_id=row.unit_id,
         since=watched_since(body.since, body.at, body.watched_s, row.at_corrected),

@@ -6,18 +6,24 @@ they are equal nothing waits above a gap, and a batch moves the mark without a l
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
 from hub.adapters.event_rows import run_text, time_text, uuid_text, word_text
-from hub.adapters.schema import events, quarantine
+from hub.adapters.schema import epochs, events, quarantine, refused_places
 from hub.core.ingest import advance
 
 Stream = tuple[str, str]
 """Unit and epoch."""
+MOST_NEW_A_DAY = 50
+"""Streams that a unit may begin in a day. One that was given an old file, or whose disk failed, begins a few."""
+
+_DAY = timedelta(days=1)
 _CHUNK = 1000
+_SETTLED = (events, quarantine, refused_places)
+"""What stands in one of these is not missing from its stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +38,32 @@ class Mark:
 def lock(connection: Connection, heard: Mapping[Stream, datetime]) -> dict[Stream, Mark]:
     """Lock these streams and return their marks: one transaction at a time writes a stream.
 
-    `heard` is when each was heard now. Streams that were never heard begin.
+    `heard` is when each was heard now. Streams that were never heard begin, MOST_NEW_A_DAY of a unit; of the others
+    nothing is returned.
     """
     marks = _lock_known(connection, heard)
-    new = {stream: at for stream, at in heard.items() if stream not in marks}
+    new = {stream: heard[stream] for stream in sorted(heard.keys() - marks.keys())}
+    if new:
+        new = _may_begin(connection, new)
     if new:
         _write(connection, {stream: Mark(0, 0, at) for stream, at in new.items()}, keeping=True)
         marks |= _lock_known(connection, new)
     return marks
+
+
+def begun_lately(connection: Connection, unit_id: str, at: datetime) -> int:
+    """Return how many streams of a unit began in the day before `at`."""
+    lately = (epochs.c.unit_id == unit_id, epochs.c.first_heard_at > at - _DAY)
+    return connection.execute(select(func.count()).select_from(epochs).where(*lately)).scalar_one()
+
+
+def _may_begin(connection: Connection, new: Mapping[Stream, datetime]) -> dict[Stream, datetime]:
+    allowed: dict[Stream, datetime] = {}
+    for unit_id in sorted({unit_id for unit_id, _ in new}):
+        theirs = {stream: at for stream, at in new.items() if stream[0] == unit_id}
+        left = MOST_NEW_A_DAY - begun_lately(connection, unit_id, max(theirs.values()))
+        allowed |= dict(list(theirs.items())[: max(0, left)])
+    return allowed
 
 
 def _lock_known(connection: Connection, heard: Mapping[Stream, datetime]) -> dict[Stream, Mark]:
@@ -111,7 +135,7 @@ def move(connection: Connection, marks: Mapping[Stream, Mark], settled: Mapping[
 
 def _highest(connection: Connection, stream: Stream) -> int:
     highest = 0
-    for table in (events, quarantine):
+    for table in _SETTLED:
         of_stream = (table.c.unit_id == stream[0], table.c.epoch == stream[1])
         highest = max(highest, connection.execute(select(func.max(table.c.seq)).where(*of_stream)).scalar() or 0)
     return highest
@@ -121,7 +145,7 @@ def _beyond(connection: Connection, stream: Stream, high_water: int) -> int:
     """Return how far the record goes on without a gap above `high_water`."""
     while True:
         waiting: set[int] = set()
-        for table in (events, quarantine):
+        for table in _SETTLED:
             waiting.update(
                 connection.execute(
                     select(table.c.seq)

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects.mysql import insert
 
+from hub.adapters import stream_marks
 from hub.adapters.schema import epochs, erasures, galleries, unit_status, units
 from hub.core.ingest import EpochHeard, clone_suspected, supersedes
 from hub.core.ports import Greeting
@@ -19,27 +20,44 @@ LOG = logging.getLogger("rollcall.hub.units")
 HUB_PROBLEM = "hub: "
 """How the problems begin that the hub has with a gallery; all others are the unit's."""
 
+_LATELY = timedelta(minutes=10)
+"""Longer than it matters whether another stream of a unit was heard beside one."""
+
+_LATE = timedelta(minutes=1)
+"""By so much two messages of a unit may overtake each other."""
+
 _FURTHEST_REVISION = 2**40
 _FURTHEST_GENERATION = 2**20
 """No gallery ever gets there: whoever says so is not believed."""
 
 
-def serving(connection: Connection, unit_ids: Collection[str]) -> set[str]:
-    """Return which of these units are known and not revoked."""
-    return set(
-        connection.execute(
-            select(units.c.id).where(units.c.id.in_(list(unit_ids)), units.c.revoked_at.is_(None))
-        ).scalars()
-    )
+def serving(connection: Connection, unit_ids: Collection[str], *, alone: bool = False) -> set[str]:
+    """Return which of these units are known and not revoked.
+
+    With `alone`, no other transaction that asks so goes on with one of them until this one ends: the dates of a unit's
+    events depend on each other, also over several streams.
+    """
+    query = select(units.c.id).where(units.c.id.in_(sorted(unit_ids)), units.c.revoked_at.is_(None))
+    if alone:
+        # In the order of the key, so that two transactions wait for each other instead of deadlocking.
+        query = query.order_by(units.c.id).with_for_update()
+    return set(connection.execute(query).scalars())
 
 
 def greet(connection: Connection, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:
     """Note that a stream is alive and return what the unit should know; None for an unknown or revoked unit."""
     if not serving(connection, [unit_id]):
         return None
+    known = select(epochs.c.epoch).where(epochs.c.unit_id == unit_id, epochs.c.epoch == hello.epoch)
+    if (
+        connection.execute(known).first() is None
+        and stream_marks.begun_lately(connection, unit_id, at) >= stream_marks.MOST_NEW_A_DAY
+    ):
+        return Greeting(high_water=0, clone_suspected=False, too_many_streams=True)
     _overtake(connection, unit_id, None, hello.gallery_revision)
     returned = _hear(connection, unit_id, hello, at)
-    rows = connection.execute(select(epochs).where(epochs.c.unit_id == unit_id)).all()
+    lately = or_(epochs.c.epoch == hello.epoch, epochs.c.last_heard_at > at - _LATELY)
+    rows = connection.execute(select(epochs).where(epochs.c.unit_id == unit_id, lately)).all()
     # A stream that never said hello is an old one whose events a unit still had on its disk: nobody speaks with it.
     heard = {
         row.epoch: EpochHeard(row.epoch, row.boot_id, row.first_heard_at, row.last_heard_at)
@@ -85,7 +103,7 @@ def keep_status(connection: Connection, unit_id: str, status: Status, at: dateti
     if not serving(connection, [unit_id]):
         return False
     kept = connection.execute(select(unit_status.c.body).where(unit_status.c.unit_id == unit_id)).scalar()
-    if not supersedes(status, _status(kept)):
+    if not supersedes(status, status_of(kept)):
         return True
     statement = insert(unit_status).values(
         unit_id=unit_id,
@@ -103,7 +121,8 @@ def keep_status(connection: Connection, unit_id: str, status: Status, at: dateti
     return True
 
 
-def _status(body: str | None) -> Status | None:
+def status_of(body: str | None) -> Status | None:
+    """Return a status on record; None where there is none that this program understands."""
     if body is None:
         return None
     try:
@@ -127,7 +146,7 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
     problem = f"{applied.problem}: {applied.detail}".rstrip(": ") if applied.problem else None
     connection.execute(
         update(galleries)
-        .where(galleries.c.unit_id == unit_id)
+        .where(galleries.c.unit_id == unit_id, _is_newer(applied, at))
         .values(
             confirmed_revision=min(applied.revision, 2**62),
             confirmed_hash=applied.manifest_hash,
@@ -151,6 +170,20 @@ def confirm_gallery(connection: Connection, unit_id: str, applied: Applied, at: 
             .values(confirmed_at=at)
         )
     return True
+
+
+def _is_newer(applied: Applied, at: datetime) -> ColumnElement[bool]:
+    """Tell whether what a unit says follows what is on record, and did not only arrive after it.
+
+    Revisions count on through all generations. A unit that lost its gallery has an older one indeed, but it needs some
+    time to say so.
+    """
+    known = galleries.c
+    return or_(
+        known.confirmed_at.is_(None),
+        known.confirmed_revision <= applied.revision,
+        known.confirmed_at < at - _LATE,
+    )
 
 
 def _was_made(connection: Connection, unit_id: str, applied: Applied) -> bool:

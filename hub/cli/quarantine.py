@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from hub.adapters import csv_files
-from hub.adapters.quarantine_store import Kept, Wanted
+from hub.adapters.quarantine_rows import PAGE, Line, Wanted
 from hub.cli import console
 from hub.cli.console import Column, JsonFlag
-from hub.office import quarantine
-from hub.office.quarantine import Replayed
+from hub.office import quarantine, quarantine_replay
+from hub.office.quarantine_replay import Replayed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,17 +46,31 @@ def list_kept(
     unit: UnitOption = None,
     code: CodeOption = None,
     everything: AllOption = False,
+    page: Annotated[int, typer.Option("--page", min=1, help=f"Which {PAGE} of them; --json shows all.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what waits for a decision, oldest first. What was sent is not shown: it may be about a student."""
-    rows = quarantine.find(console.office(ctx), Wanted(label=unit, code=code, resolved_too=everything))
-    lines = [{**quarantine.as_json(row, content=False), "state": _state(row)} for row in rows]
-    console.emit(lines, COLUMNS, as_json=as_json, empty="Nothing waits in quarantine.")
+    office, wanted = console.office(ctx), Wanted(label=unit, code=code, resolved_too=everything)
+    if as_json:
+        rows = quarantine.find(office, wanted)
+        number = len(rows)
+    else:
+        rows, number = quarantine.page(office, wanted, page)
+    lines = [{**quarantine.as_json(row), "state": _state(row)} for row in rows]
+    console.emit(lines, COLUMNS, as_json=as_json, empty=_nothing(number))
+    if rows and len(rows) < number:
+        first = (page - 1) * PAGE + 1
+        more = f"; the next: --page {page + 1}" if first + len(rows) <= number else ""
+        console.note(f"{first} to {first + len(rows) - 1} of {number}{more}")
 
 
-def _state(kept: Kept) -> str:
+def _nothing(number: int) -> str:
+    return f"There are only {number}: choose an earlier --page." if number else "Nothing waits in quarantine."
+
+
+def _state(kept: Line) -> str:
     if kept.resolved_at is None:
-        return "waits, corrected" if kept.fixed_body is not None else "waits"
+        return "waits, corrected" if kept.fixed else "waits"
     return f"{kept.outcome} by {kept.resolved_by}"
 
 
@@ -73,7 +87,7 @@ def show(
     """Show one entry."""
     office = console.office(ctx)
     kept = quarantine.show_content(office, row_id) if content else quarantine.one(office, row_id)
-    value = quarantine.as_json(kept, content=content)
+    value = quarantine.with_content(kept) if content else quarantine.as_json(kept)
     if as_json:
         console.emit_json(value)
         return
@@ -101,11 +115,12 @@ def replay(
     if everything == bool(row_ids):
         raise typer.BadParameter("name ids, or choose --all")
     office = console.office(ctx)
-    rows = [quarantine.one(office, row_id) for row_id in row_ids or ()] or quarantine.find(office, Wanted())
+    # One at a time: what is kept may be large.
+    some = row_ids or [line.row_id for line in quarantine.find(office, Wanted())]
     done: list[Replayed] = []
-    with console.progress("Replaying", total=len(rows), as_json=as_json) as step:
-        for kept in rows:
-            done += quarantine.replay(office, [kept])
+    with console.progress("Replaying", total=len(some), as_json=as_json) as step:
+        for row_id in some:
+            done += quarantine_replay.replay(office, [quarantine.one(office, row_id)])
             step()
     refused = [one for one in done if one.outcome is None]
     if as_json:

@@ -3,6 +3,8 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -13,6 +15,8 @@ from hub.cli import console
 from hub.core.errors import BadInput, BrokerRefused, KeyUnusable, StoreRefused
 from hub.core.roles import Role
 from hub.loops.workers import REFUSED
+from hub.settings import HubSettings
+from recognition.core.errors import RecognitionError
 
 EPILOG = (
     "One process is enough for a school. More workers help when thousands of units come back after an outage: "
@@ -41,15 +45,23 @@ def serve(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    settings = console.settings(ctx)
-    count = workers or settings.serve.workers
-    role = Role(number=worker or 1, of=count, several_hosts=share or settings.serve.share)
-    if worker is not None:
-        _serve_as_worker(Service(settings, stopping, role, lifeline=lifeline, greeted=greeted))
-    elif count > 1:
-        run_workers(_command(ctx, role), count, stopping)
-    else:
-        Service(settings, stopping, role).run()
+    if worker is None:
+        settings = console.settings(ctx)
+        role = _role(settings, workers, share=share)
+        if role.of > 1:
+            run_workers(_command(ctx, role), role.of, stopping)
+        else:
+            Service(settings, stopping, role).run()
+        return
+    # All of it: keys, pack and settings may have changed since our parent read them.
+    with _refused_for_good():
+        settings = console.settings(ctx)
+        role = _role(settings, workers, share=share, number=worker)
+        Service(settings, stopping, role, lifeline=lifeline, greeted=greeted).run()
+
+
+def _role(settings: HubSettings, workers: int | None, *, share: bool, number: int = 1) -> Role:
+    return Role(number=number, of=workers or settings.serve.workers, several_hosts=share or settings.serve.share)
 
 
 def _command(ctx: typer.Context, role: Role) -> list[str]:
@@ -59,10 +71,14 @@ def _command(ctx: typer.Context, role: Role) -> list[str]:
     return [sys.executable, "-m", "hub", *chosen, "serve", "--workers", str(role.of), *share]
 
 
-def _serve_as_worker(service: Service) -> None:
+@contextmanager
+def _refused_for_good() -> Iterator[None]:
+    """End with REFUSED for what would be the same at the next try: our parent would start us again and again."""
     try:
-        service.run()
+        yield
     except (StoreRefused, BrokerRefused, KeyUnusable, BadInput) as exc:
         console.say_error(str(exc), exc.hint)
-        # The parent would start us again and again otherwise.
+        raise typer.Exit(REFUSED) from exc
+    except RecognitionError as exc:
+        console.say_error(str(exc))
         raise typer.Exit(REFUSED) from exc

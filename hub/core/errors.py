@@ -2,6 +2,7 @@
 
 HubError                  `hint` says what a person can do
 ├── StoreUnavailable      the database cannot be reached or gave up: wait and try the whole transaction again
+│   └── StoreBusy         it answers, and gave up on this transaction alone: others need not wait for it
 ├── StoreRefused          the database does not let us in, or its schema is not ours: stop and say so
 ├── Conflict              what was asked contradicts what is on record (a serial number is taken, ...)
 ├── NotFound              no such student, room, unit, lesson
@@ -22,6 +23,10 @@ class HubError(Exception):
 
 class StoreUnavailable(HubError):
     """The database cannot be reached now, or a transaction lost against another: try again."""
+
+
+class StoreBusy(StoreUnavailable):
+    """The database answers, but not to this: a lock that nobody let go of, or an error of its own. Others may go on."""
 
 
 class StoreRefused(HubError):

@@ -27,6 +27,9 @@ HOT_C = 80.0
 _LONGEST_SAID_S = 10 * 365 * 86_400.0
 """A unit may say any number; a span of time cannot hold all of them."""
 
+DROPPED_FOR = timedelta(days=1)
+"""For so long after something found no room in quarantine it is said, and for as long as something waits there."""
+
 _TIMELY = timedelta(seconds=5)
 _LONG_WAIT_S = 15 * 60.0
 _POWER = ("under_voltage",)
@@ -49,6 +52,10 @@ class UnitHeard:
     """When two units last spoke as this one."""
     quarantined: int = 0
     """Its events and messages that wait for a person's decision."""
+    dropped: int = 0
+    """How often something of it was refused and found no room in quarantine."""
+    dropped_at: datetime | None = None
+    """When that was last."""
     hub_software: str | None = None
 
 
@@ -221,6 +228,12 @@ def _on_record(heard: UnitHeard, now: datetime) -> Iterator[Trouble]:
         yield Trouble(
             "quarantined",
             f"{_count(heard.quarantined, 'message')} {waits} for your decision: rollcall-hub quarantine list",
+        )
+    if heard.dropped_at is not None and (heard.quarantined or now - heard.dropped_at < DROPPED_FOR):
+        yield Trouble(
+            "quarantine_full",
+            f"{_count(heard.dropped, 'refused message')} found no room in quarantine and remained with the unit alone:"
+            " decide about what waits there, then send again at the unit (rollcall-edge dead-letters retry)",
         )
     theirs = heard.status.software if heard.status is not None else None
     if theirs is not None and heard.hub_software is not None and theirs != heard.hub_software:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from hub.core.batches import MAX_DETAIL, Batch, EventRow, Refused, sort_batch
 from protocol import codec, topics
 from protocol.base import Envelope, canonical_bytes, sha256_hex
-from protocol.delivery import Limits, Receipt, Rejection, SeqRange, ranges
+from protocol.delivery import EventBatch, Limits, Receipt, Rejection, SeqRange, ranges
 from protocol.errors import ProtocolError, TooLarge, UnknownTopic, WrongVersion
 from protocol.status import Status
 
@@ -228,7 +228,7 @@ def advance(high_water: int, settled: Collection[int]) -> int:
     return high_water
 
 
-def busy(batch: Batch, retry_after_s: float) -> Receipt:
+def busy(batch: Batch | EventBatch, retry_after_s: float) -> Receipt:
     """Return the receipt that says: nothing was taken, send again later."""
     return Receipt(epoch=batch.epoch, batch_id=batch.batch_id, result="busy", retry_after_s=retry_after_s)
 

@@ -63,6 +63,8 @@ class Taken:
     """Events at whose place another one stands: their unit has an old copy of its file."""
     moved: int = 0
     """Late copies of events that are on record in another stream of their unit; not among `refused`."""
+    too_many_streams: bool = False
+    """Its unit begins one stream after the other: this one is not begun, and the receipt says to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,15 @@ class Greeting:
 
     high_water: int
     clone_suspected: bool
+    too_many_streams: bool = False
+    """The unit begins one stream after the other: this one is not begun, and there is nothing to welcome."""
 
 
 class EventStore(Protocol):
     """Units' messages on record. Every method is one transaction and may be repeated with the same effect.
 
-    Every method raises StoreUnavailable (nothing may be acknowledged; try again) or StoreRefused (stop). One thread.
+    Every method raises StoreUnavailable (nothing may be acknowledged; try again; of which StoreBusy: try something else
+    meanwhile) or StoreRefused (stop). One thread.
     """
 
     def take(self, batches: Sequence[Batch]) -> list[Taken]:

@@ -1,33 +1,42 @@
 """Messages from units: understood, committed, and only then answered."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from zlib import crc32
 
-from hub.core.errors import HubError, StoreRefused, StoreUnavailable
+from hub.core.errors import HubError, StoreBusy, StoreRefused, StoreUnavailable
+from hub.core.fair_queue import Bounds, FairQueue
 from hub.core.ingest import Arrival, Batch, Heard, Unusable, busy, busy_unread, read, sort_batch
 from hub.core.ports import Clock, EventStore, Inbox, Link, Taken
+from hub.loops.desk import Desk, Greeted
+from hub.loops.held_up import HeldUp
 from hub.loops.ingest_state import IngestState
 from protocol import codec, topics
 from protocol.base import Envelope
-from protocol.content import Applied, Want
-from protocol.delivery import Audit, EventBatch, Hello, Limits, Welcome
-from protocol.status import Status
+from protocol.content import Want
+from protocol.delivery import EventBatch, Limits
 
 LOG = logging.getLogger("rollcall.hub.ingest")
 MOST_ARRIVALS = 200
 MOST_EVENTS = 3000
 _WAIT_S = 0.5
 _RETRY_AFTER_S = 5.0
-_MOST_DEFERRED = 5000
+_DEFERRED = Bounds(5000, 32 * 1024 * 1024)
+_DEFERRED_OF_UNIT = Bounds(32, 1024 * 1024)
 _MOST_SET_ASIDE = 10
 """Messages of one unit that are kept for a person to look at; it sends them again and again."""
 
+_MOST_UNITS_SET_ASIDE = 5000
+_MOST_NOT_TAKEN = 3
+"""Batches that the database may not take in one step, each tried alone; the others are then told to come again."""
+
+_TIMES_UNTIL_SET_ASIDE = 3
+_LONGEST_PAUSE_S, _LONGEST_PAUSE_OF_OTHERS_S = 600.0, 30.0
+"""For a unit whose events the database does not take; and for what else it says, so that it is not taken for dead."""
+
 Wanting = Callable[[str, Want], None]
-Greeted = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +70,24 @@ class IngestLoop:
         state: IngestState | None = None,
         limits: Callable[[], Limits] = Limits,
         name: str = "ingest",
+        most: int = MOST_ARRIVALS,
     ) -> None:
+        """Take at most `most` messages in one step."""
         self.name = name
+        self._most = most
         self._site = site
         self._inbox = inbox
         self._link = link
         self._store = store
         self._clock = clock
         self._on_want = on_want
-        self._on_greeted = on_greeted
-        self._deferred: deque[tuple[Heard, Arrival]] = deque(maxlen=_MOST_DEFERRED)
-        self._set_aside: Counter[str] = Counter()
+        self._deferred: FairQueue[tuple[Heard, Arrival]] = FairQueue(_DEFERRED, _DEFERRED_OF_UNIT)
+        self._set_aside: Counter[str | None] = Counter()
+        self._events_held_up = HeldUp(clock, _LONGEST_PAUSE_S)
+        self._others_held_up = HeldUp(clock, _LONGEST_PAUSE_OF_OTHERS_S)
+        self._not_taken = 0
         self._state = state or IngestState(clock)
-        self._limits = limits
+        self._desk = Desk(store, clock, self._state, self._answer, on_greeted, limits)
         self.committed = 0
         """Events committed since the start."""
 
@@ -81,10 +95,11 @@ class IngestLoop:
         """Take what has arrived, commit it, answer it. Raises StoreRefused: the tables or rights are not ours."""
         batches: list[_Waiting] = []
         unusable: list[Unusable] = []
-        for arrival in self._inbox.take(MOST_ARRIVALS, _WAIT_S):
+        self._not_taken = 0
+        for arrival in self._inbox.take(self._most, _WAIT_S):
             self._sort(arrival, batches, unusable)
         # An idle step proves nothing about the store, and must not take the turn of one that could.
-        if (batches or unusable or self._deferred) and self._state.may_try():
+        if (batches or unusable or self._something_due()) and self._state.may_try():
             try:
                 self._answer_deferred(unusable)
                 self._commit(batches, unusable)
@@ -102,16 +117,21 @@ class IngestLoop:
         heard = read(arrival, self._site)
         if isinstance(heard, Unusable):
             self._state.unusable(heard.code)
-            unusable.append(heard)
+            self._set_aside_some(heard, unusable)
             return
         self._state.heard(heard.unit_id)
         if isinstance(heard.message, EventBatch):
+            wait_s = self._events_held_up.wait_s(heard.unit_id)
+            if wait_s:
+                self._answer(heard.unit_id, "receipt", busy(heard.message, wait_s))
+                return
             batches.append(_Waiting(sort_batch(heard.unit_id, heard.message, heard.received_at), arrival))
         elif isinstance(heard.message, Want):
             self._on_want(heard.unit_id, heard.message)
         else:
-            # Status, hello and applied wait for the store without keeping their sender from going on.
-            self._deferred.append((heard, arrival))
+            # Status, hello and applied wait for the store without keeping their sender from going on. What does not fit
+            # is left: its unit says it again.
+            self._deferred.put(heard.unit_id, (heard, arrival), len(arrival.payload))
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
@@ -120,43 +140,74 @@ class IngestLoop:
         while batches:
             some = batches[: len(_first_events([one.batch for one in batches], MOST_EVENTS))]
             for taken in self._take(some, unusable):
+                unit_id = taken.batch.unit_id
                 if taken.receipt is None:
-                    self._state.stranger(taken.batch.unit_id)
+                    self._state.stranger(unit_id)
                     continue
+                self._events_held_up.remove(unit_id)
+                if taken.too_many_streams:
+                    self._state.too_many_streams(unit_id)
                 _tell(taken)
                 self.committed += sum(one.last - one.first + 1 for one in taken.receipt.accepted)
-                self._answer(taken.batch.unit_id, "receipt", taken.receipt)
+                self._answer(unit_id, "receipt", taken.receipt)
             # Only now: what could not be committed is answered with `busy` by our caller.
             del batches[: len(some)]
 
     def _take(self, some: list[_Waiting], unusable: list[Unusable]) -> list[Taken]:
+        """Return what became of these batches; what the database does not take is found, and its unit waits alone."""
         try:
             return self._store.take([one.batch for one in some])
-        except (StoreUnavailable, StoreRefused):
+        except StoreRefused:
             raise
         except HubError as exc:
+            if _is_away(exc):
+                raise
             if len(some) > 1:
-                return [taken for one in some for taken in self._take([one], unusable)]
-            # Nothing of it is on record and nothing is confirmed: the unit keeps it and asks again later.
-            self._leave(some[0].batch.unit_id, some[0].arrival, exc, unusable)
-            self._say_busy([some[0].batch])
+                return [taken for one in some for taken in self._take_alone(one, unusable)]
+            self._hold_up(some[0], exc, unusable)
             return []
+
+    def _take_alone(self, one: _Waiting, unusable: list[Unusable]) -> list[Taken]:
+        unit_id = one.batch.unit_id
+        # Not one after the other, each after a long wait, when it is the database that takes nothing.
+        if self._not_taken >= _MOST_NOT_TAKEN or self._events_held_up.wait_s(unit_id):
+            self._say_busy([one.batch])
+            return []
+        return self._take([one], unusable)
+
+    def _hold_up(self, one: _Waiting, exc: HubError, unusable: list[Unusable]) -> None:
+        """Let a unit wait whose batch is not taken: nothing of it is on record, nothing confirmed, it asks again."""
+        unit_id = one.batch.unit_id
+        self._not_taken += 1
+        times = self._events_held_up.add(unit_id, exc)
+        # A lock is let go of some time. What nobody expected, or what stays so, is for a person to look at.
+        if not isinstance(exc, StoreBusy) or times == _TIMES_UNTIL_SET_ASIDE:
+            self._leave(unit_id, one.arrival, exc, unusable)
+        self._say_busy([one.batch])
 
     def _leave(self, unit_id: str, arrival: Arrival, exc: HubError, unusable: list[Unusable]) -> None:
         """Set one message aside that the store can make nothing of; the others go on."""
         kind = type(exc).__name__
         LOG.error("message set aside unit=%s reason=%s", unit_id, kind)
         self._state.unusable("not_taken")
-        self._set_aside[unit_id] += 1
-        if self._set_aside[unit_id] <= _MOST_SET_ASIDE:
-            unusable.append(Unusable("not_taken", kind, arrival, unit_id))
+        self._set_aside_some(Unusable("not_taken", kind, arrival, unit_id), unusable)
+
+    def _set_aside_some(self, message: Unusable, unusable: list[Unusable]) -> None:
+        """Set a message aside for a person, unless there are enough of its unit."""
+        if len(self._set_aside) >= _MOST_UNITS_SET_ASIDE:
+            self._set_aside.clear()
+        self._set_aside[message.unit_id] += 1
+        if self._set_aside[message.unit_id] <= _MOST_SET_ASIDE:
+            unusable.append(message)
 
     def _keep(self, unusable: list[Unusable]) -> None:
         try:
             self._store.quarantine(unusable)
-        except (StoreUnavailable, StoreRefused):
+        except StoreRefused:
             raise
         except HubError as exc:
+            if _is_away(exc):
+                raise
             LOG.error("%d messages could not be kept reason=%s", len(unusable), type(exc).__name__)  # noqa: TRY400
 
     def _say_busy(self, batches: Iterable[Batch]) -> None:
@@ -172,74 +223,38 @@ class IngestLoop:
 
     # ---- everything else -------------------------------------------------------------------------------------------
 
+    def _something_due(self) -> bool:
+        return any(not self._others_held_up.wait_s(unit_id) for unit_id in self._deferred.whose())
+
     def _answer_deferred(self, unusable: list[Unusable]) -> None:
-        while self._deferred:
-            heard, arrival = self._deferred[0]
-            try:
-                if not self._handle(heard):
-                    self._state.stranger(heard.unit_id)
-            except (StoreUnavailable, StoreRefused):
-                raise
-            except HubError as exc:
-                self._leave(heard.unit_id, arrival, exc, unusable)
-            self._deferred.popleft()
-
-    def _handle(self, heard: Heard) -> bool:
-        message = heard.message
-        if isinstance(message, Hello):
-            return self._greet(heard.unit_id, message, heard.received_at)
-        if isinstance(message, Status):
-            return self._store.keep_status(heard.unit_id, message, _heard_at(heard, message))
-        if isinstance(message, Applied):
-            if message.problem is not None:
-                LOG.warning("gallery not applied unit=%s reason=%s", heard.unit_id, message.problem)
-            return self._store.confirm_gallery(heard.unit_id, message, heard.received_at)
-        if isinstance(message, Audit):
-            return self._compare(heard.unit_id, message)
-        return True
-
-    def _compare(self, unit_id: str, audit: Audit) -> bool:
-        answer = self._store.audit(unit_id, audit)
-        if answer is None:
-            return False
-        if answer.differing:
-            LOG.error(
-                "the record differs from what the unit holds receipts for; it sends again unit=%s epoch=%s ranges=%d",
-                unit_id,
-                audit.epoch,
-                len(answer.differing),
-            )
-        self._answer(unit_id, "audit", answer)
-        return True
-
-    def _greet(self, unit_id: str, hello: Hello, at: datetime) -> bool:
-        greeting = self._store.greet(unit_id, hello, at)
-        if greeting is None:
-            return False
-        if greeting.clone_suspected:
-            LOG.error("two units speak as one; was a card copied? unit=%s epoch=%s", unit_id, hello.epoch)
-        if hello.delivered_seq > greeting.high_water:
-            LOG.error(
-                "the database lacks events it had confirmed; was it restored? unit=%s epoch=%s confirmed=%d has=%d",
-                unit_id,
-                hello.epoch,
-                hello.delivered_seq,
-                greeting.high_water,
-            )
-        welcome = Welcome(
-            epoch=hello.epoch,
-            high_water=greeting.high_water,
-            server_time=self._clock.now(),
-            limits=self._limits(),
-            hello_id=hello.hello_id,
-        )
-        self._answer(unit_id, "welcome", welcome)
-        self._on_greeted(unit_id)
-        return True
+        for unit_id in self._deferred.whose():
+            while (first := self._deferred.first_of(unit_id)) is not None and not self._others_held_up.wait_s(unit_id):
+                heard, arrival = first
+                try:
+                    if not self._desk.handle(heard):
+                        self._state.stranger(unit_id)
+                except StoreRefused:
+                    raise
+                except StoreBusy as exc:
+                    # It stays for later, with all that its unit said after it.
+                    self._others_held_up.add(unit_id, exc)
+                    break
+                except StoreUnavailable:
+                    raise
+                except HubError as exc:
+                    self._leave(unit_id, arrival, exc, unusable)
+                else:
+                    self._others_held_up.remove(unit_id)
+                self._deferred.take_of(unit_id)
 
     def _answer(self, unit_id: str, channel: str, message: Envelope) -> None:
         # Not delivered: the unit sends again and is answered again.
         self._link.publish(topics.down(self._site, unit_id, channel).topic, codec.encode(message))
+
+
+def _is_away(exc: HubError) -> bool:
+    """Tell whether nobody can be served: the database is away, and not only busy with one message."""
+    return isinstance(exc, StoreUnavailable) and not isinstance(exc, StoreBusy)
 
 
 def _tell(taken: Taken) -> None:
@@ -274,10 +289,3 @@ def _first_events(batches: list[Batch], most: int) -> list[Batch]:
             break
         taken.append(batch)
     return taken
-
-
-def _heard_at(heard: Heard, status: Status) -> datetime:
-    """Return when a status was true: a retained one may be weeks old, whatever the moment it reached us."""
-    if heard.retained and status.at is not None:
-        return min(status.at, heard.received_at)
-    return heard.received_at

@@ -31,6 +31,7 @@ class IngestState:
         self._reported_at_s = clock.monotonic_s()
         self._reported_repeats = 0
         self._heard_at_s: dict[str, float] = {}
+        self._beginners: set[str] = set()
 
     # ---- the database ----------------------------------------------------------------------------------------------
 
@@ -83,6 +84,19 @@ class IngestState:
                 LOG.error("unknown or revoked unit=%s; nothing of it is taken or answered", unit_id)
             if len(self._strangers) > _MOST_STRANGERS:
                 self._strangers.clear()
+
+    def too_many_streams(self, unit_id: str) -> None:
+        """Note that a unit wants to begin more streams than anybody needs."""
+        with self._lock:
+            if unit_id in self._beginners:
+                return
+            if len(self._beginners) >= _MOST_STRANGERS:
+                self._beginners.clear()
+            self._beginners.add(unit_id)
+            LOG.error(
+                "a unit begins one stream after the other, new ones wait until tomorrow; does its disk forget? unit=%s",
+                unit_id,
+            )
 
     def unusable(self, code: str) -> None:
         """Count a message that cannot be used."""

@@ -1,26 +1,28 @@
 """Galleries: prepares new revisions, announces them, and hands out the content that units ask for."""
 
 import logging
-import threading
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
-from hub.core.errors import StoreUnavailable
+from hub.core.errors import HubError, StoreBusy, StoreRefused, StoreUnavailable
 from hub.core.galleries import parts
 from hub.core.ports import Clock, GalleryState, GalleryStore, Link, PackShelf
+from hub.loops.requests import Requests
 from protocol import codec, topics
-from protocol.content import PACK_PARTS_AT_ONCE, Part, Want, Wanted
+from protocol.content import PACK_PARTS_AT_ONCE, Part, Wanted
 
 LOG = logging.getLogger("rollcall.hub.publisher")
-_MOST_WANTS = 1000
 _MOST_PARTS = 64
 """Parts sent for one request; the unit asks for the rest, so a slow line is not filled for minutes."""
 
-_MOST_WANTS_AT_ONCE = 20
-"""Wants answered in one step: new revisions are looked for in between, however many units ask."""
+_MOST_PIECES_AT_ONCE = 64
+"""Pieces of content looked up in one step: new revisions are looked for in between, however much is asked for."""
 
-_MOST_PACK_WANTS_AT_ONCE = 4
-"""Of these fewer, and after the others: a pack has time, and nobody's erasure waits for one."""
+_PACKS_FIRST_EVERY = 4
+_MOST_SENDING = 1000
+_RESUME_S, _STALLED_S = 0.02, 0.25
+"""How soon to go on when no more parts may be under way: when some of them went, and when none did."""
 
 _POLL_EVERY_S = 1.0
 _REFRESH_EVERY_S = 3600.0
@@ -36,53 +38,27 @@ class _Announced:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What units asked for, oldest first: content of galleries, parts of the model pack, and to hear their head."""
-
-    wants: list[tuple[str, Want]]
-    pack_wants: list[tuple[str, Wanted]]
-    greeted: set[str]
+_Finding = Callable[[str, Wanted], Iterator[Part]]
 
 
-class Requests:
-    """What the ingest thread tells the publisher. Any thread; bounded: a unit that is not answered asks again."""
+@dataclass(slots=True)
+class _Sending:
+    """What a unit is being sent: what it asked for and has not got, and how many parts of that are still for it."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._wants: deque[tuple[str, Want]] = deque(maxlen=_MOST_WANTS)
-        # One a unit: it fetches one file after the other, and whoever asks again has given up what it asked before.
-        self._pack_wants: OrderedDict[str, Wanted] = OrderedDict()
-        self._greeted: set[str] = set()
+    items: deque[Wanted]
+    parts_left: int
 
-    def want(self, unit_id: str, want: Want) -> None:
-        """A unit asks for content."""
-        of_pack = [item for item in want.items if item.kind in ("pack", "pack_file")]
-        others = tuple(item for item in want.items if item not in of_pack)
-        with self._lock:
-            if others:
-                self._wants.append((unit_id, want if not of_pack else Want(items=others)))
-            if of_pack and (unit_id in self._pack_wants or len(self._pack_wants) < _MOST_WANTS):
-                self._pack_wants[unit_id] = of_pack[-1]
-            self._lock.notify()
 
-    def greeted(self, unit_id: str) -> None:
-        """A unit said hello and should hear its head."""
-        with self._lock:
-            self._greeted.add(unit_id)
-            self._lock.notify()
+@dataclass(slots=True)
+class _Line:
+    """Whom something is being sent, in turn."""
 
-    def take(self, timeout_s: float) -> Asked:
-        """Return what was asked, oldest first and some at a time, waiting at most `timeout_s` for something."""
-        with self._lock:
-            if not self._wants and not self._pack_wants and not self._greeted:
-                self._lock.wait(timeout_s)
-            wants = [self._wants.popleft() for _ in range(min(len(self._wants), _MOST_WANTS_AT_ONCE))]
-            most = min(len(self._pack_wants), _MOST_PACK_WANTS_AT_ONCE)
-            pack_wants = [self._pack_wants.popitem(last=False) for _ in range(most)]
-            greeted = set(self._greeted)
-            self._greeted.clear()
-        return Asked(wants, pack_wants, greeted)
+    units: OrderedDict[str, _Sending] = field(default_factory=OrderedDict)
+
+    def put(self, unit_id: str, items: Iterable[Wanted], most_parts: int) -> None:
+        """Send a unit this; whoever asks again has given up what it asked before."""
+        if unit_id in self.units or len(self.units) < _MOST_SENDING:
+            self.units[unit_id] = _Sending(deque(items), most_parts)
 
 
 class PublisherLoop:
@@ -111,13 +87,20 @@ class PublisherLoop:
         self._refreshed_at_s: dict[str, float] = {}
         self._connections = 0
         self._poll_at_s = 0.0
+        self._galleries, self._packs = _Line(), _Line()
+        self._resume_s = _POLL_EVERY_S
+        self._sendings = 0
 
     def step(self) -> None:
         """Answer requests and look for new revisions. Raises StoreRefused.
 
         While the database is away nothing is answered: units ask again. The ingest loop says that it is away.
         """
-        asked = self._requests.take(min(_POLL_EVERY_S, max(0.0, self._poll_at_s - self._clock.monotonic_s())))
+        asked = self._requests.take(self._patience_s())
+        for unit_id, want in asked.wants:
+            self._galleries.put(unit_id, want.items, _MOST_PARTS)
+        for unit_id, item in asked.pack_wants:
+            self._packs.put(unit_id, [item], PACK_PARTS_AT_ONCE)
         try:
             for unit_id in asked.greeted:
                 # Whatever was announced before: this unit may not have heard it.
@@ -126,13 +109,14 @@ class PublisherLoop:
                 self._poll_at_s = self._clock.monotonic_s() + _POLL_EVERY_S
                 self._poll()
             # After the look for what has changed: nobody is given what was withdrawn a moment ago.
-            for unit_id, want in asked.wants:
-                for item in want.items:
-                    self._hand_out(unit_id, item)
-            for unit_id, item in asked.pack_wants:
-                self._hand_out_pack(unit_id, item)
+            self._send()
         except StoreUnavailable:
             self._poll_at_s = self._clock.monotonic_s() + _RETRY_EVERY_S
+            self._galleries, self._packs = _Line(), _Line()
+
+    def _patience_s(self) -> float:
+        until_poll_s = max(0.0, self._poll_at_s - self._clock.monotonic_s())
+        return min(_POLL_EVERY_S, until_poll_s, self._resume_s)
 
     def _poll(self) -> None:
         if self._link.connections != self._connections:
@@ -141,12 +125,23 @@ class PublisherLoop:
             self._announced.clear()
         states = self._store.states()
         for state in states:
-            self._prepare(state)
-            self._announce(state)
+            self._keep_announced(state)
         self._serving = {state.unit_id for state in states}
         gone = set(self._announced) - self._serving
         for unit_id in gone:
             self._withdraw(unit_id)
+
+    def _keep_announced(self, state: GalleryState) -> None:
+        try:
+            self._prepare(state)
+            self._announce(state)
+        except StoreRefused:
+            raise
+        except HubError as exc:
+            if isinstance(exc, StoreUnavailable) and not isinstance(exc, StoreBusy):
+                raise
+            # One gallery that cannot be read now holds up no other one's.
+            LOG.error("gallery cannot be prepared unit=%s reason=%r; tried again", state.unit_id, str(exc))  # noqa: TRY400
 
     def _prepare(self, state: GalleryState) -> None:
         now_s = self._clock.monotonic_s()
@@ -174,30 +169,63 @@ class PublisherLoop:
         if self._link.publish(topics.down(self._site, unit_id, "head").topic, b"", retain=True):
             self._announced.pop(unit_id, None)
 
-    def _hand_out(self, unit_id: str, item: Wanted) -> None:
-        content = self._store.content(unit_id, item.kind, item.hash)
+    # ---- content ---------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Send parts, one unit's piece after another's, galleries first, until no more may be under way."""
+        self._resume_s = _POLL_EVERY_S
+        self._sendings += 1
+        sent = 0
+        lines = [(self._galleries, self._of_gallery), (self._packs, self._of_pack)]
+        if self._sendings % _PACKS_FIRST_EVERY == 0:
+            # So that units that ask for galleries without end do not keep others from their packs for ever.
+            lines.reverse()
+        for line, found in lines:
+            for _ in range(_MOST_PIECES_AT_ONCE):
+                if not line.units:
+                    break
+                unit_id, sending = next(iter(line.units.items()))
+                line.units.move_to_end(unit_id)
+                count, all_went = self._send_piece(unit_id, sending, found)
+                sent += count
+                if not sending.items or not sending.parts_left or unit_id not in self._serving:
+                    del line.units[unit_id]
+                if not all_went:
+                    self._resume_s = _RESUME_S if sent else _STALLED_S
+                    return
+            if line.units:
+                self._resume_s = 0.0
+
+    def _send_piece(self, unit_id: str, sending: _Sending, found: _Finding) -> tuple[int, bool]:
+        """Send what a unit lacks of one piece; return how many parts, and whether all that there is for now went."""
+        if unit_id not in self._serving:
+            return 0, True
+        sent, item = 0, sending.items[0]
         topic = topics.down(self._site, unit_id, "part").topic
+        for part in found(unit_id, item):
+            if not sending.parts_left:
+                break
+            if not self._link.publish(topic, codec.encode(part)):
+                sending.items[0] = item.model_copy(update={"from_part": item.from_part + sent})
+                return sent, False
+            sent += 1
+            sending.parts_left -= 1
+        sending.items.popleft()
+        return sent, True
+
+    def _of_gallery(self, unit_id: str, item: Wanted) -> Iterator[Part]:
+        content = self._store.content(unit_id, item.kind, item.hash)
         if content is None:
-            self._link.publish(topic, codec.encode(Part(kind=item.kind, hash=item.hash, missing=True)))
+            yield Part(kind=item.kind, hash=item.hash, missing=True)
             return
         pieces = parts(content)
-        for index in range(item.from_part, min(len(pieces), item.from_part + _MOST_PARTS)):
-            part = Part(kind=item.kind, hash=item.hash, index=index, count=len(pieces), data=pieces[index])
-            if not self._link.publish(topic, codec.encode(part)):
-                # Too much is under way, or there is no connection: the unit asks for what it lacks.
-                return
+        for index in range(item.from_part, len(pieces)):
+            yield Part(kind=item.kind, hash=item.hash, index=index, count=len(pieces), data=pieces[index])
 
-    def _hand_out_pack(self, unit_id: str, item: Wanted) -> None:
-        """Send a few parts of the pack to a unit of ours; it asks for more when it has them."""
-        if unit_id not in self._serving:
-            return
-        topic = topics.down(self._site, unit_id, "part").topic
-        for index in range(item.from_part, item.from_part + PACK_PARTS_AT_ONCE):
-            found = self._shelf.part(item.kind, item.hash, index) if self._shelf else None
-            if found is None:
-                if index == item.from_part:
-                    self._link.publish(topic, codec.encode(Part(kind=item.kind, hash=item.hash, missing=True)))
-                return
-            part = Part(kind=item.kind, hash=item.hash, index=found.index, count=found.count, data=found.data)
-            if not self._link.publish(topic, codec.encode(part)):
-                return
+    def _of_pack(self, _unit_id: str, item: Wanted) -> Iterator[Part]:
+        index = item.from_part
+        while found := self._shelf.part(item.kind, item.hash, index) if self._shelf else None:
+            yield Part(kind=item.kind, hash=item.hash, index=found.index, count=found.count, data=found.data)
+            index += 1
+        if index == item.from_part:
+            yield Part(kind=item.kind, hash=item.hash, missing=True)

@@ -10,7 +10,9 @@ from typing import Protocol
 from hub.core.errors import Fault, HubError
 
 LOG = logging.getLogger("rollcall.hub")
-_STOP_TIMEOUT_S = 8.0
+_STOP_TIMEOUT_S = 6.0
+"""With the goodbye to the broker less than what whoever started us waits before it kills."""
+
 _WATCH_EVERY_S = 1.0
 
 

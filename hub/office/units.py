@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pydantic import ValidationError
 from sqlalchemy import Connection, func, insert, select
 
-from hub.adapters import audit_log, quarantine_store
+from hub.adapters import audit_log, quarantine_room, quarantine_store
 from hub.adapters.gallery_store import seal_data_key
 from hub.adapters.key_files import create_key
 from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
+from hub.adapters.unit_store import status_of
 from hub.core.errors import BadInput, Conflict, HubError, KeyUnusable, NotFound, StoreUnavailable
 from hub.core.fleet import UnitHeard, condition
 from hub.office.context import Office
@@ -183,6 +183,7 @@ class _Found:
     spoke_at: datetime | None
     cloned_at: datetime | None
     quarantined: int
+    dropped: tuple[int, datetime | None]
 
 
 def _rows(connection: Connection) -> list[_Found]:
@@ -196,7 +197,7 @@ def _rows(connection: Connection) -> list[_Found]:
             ).group_by(epochs.c.unit_id)
         )
     }
-    waiting = quarantine_store.open_counts(connection)
+    waiting, dropped = quarantine_store.open_counts(connection), quarantine_room.dropped(connection)
     rows = connection.execute(
         select(
             units,
@@ -221,13 +222,14 @@ def _rows(connection: Connection) -> list[_Found]:
             heard[row.id].spoke_at if row.id in heard else None,
             heard[row.id].cloned_at if row.id in heard else None,
             waiting.get(row.id, 0),
+            dropped.get(row.id, (0, None)),
         )
         for row in rows
     ]
 
 
 def _line(found: _Found, now: datetime, hub_software: str | None) -> dict[str, Any]:
-    row, status = found.row, _status(found.row.body)
+    row, status = found.row, status_of(found.row.body)
     current = row.revision is not None and row.confirmed_revision == row.revision
     heard = UnitHeard(
         status=status,
@@ -239,6 +241,8 @@ def _line(found: _Found, now: datetime, hub_software: str | None) -> dict[str, A
         gallery_since=None if current else row.prepared_at,
         cloned_at=found.cloned_at,
         quarantined=found.quarantined,
+        dropped=found.dropped[0],
+        dropped_at=found.dropped[1],
         hub_software=hub_software,
     )
     said = condition(heard, now)
@@ -256,6 +260,7 @@ def _line(found: _Found, now: datetime, hub_software: str | None) -> dict[str, A
         "gallery_revision": row.revision,
         "confirmed_revision": row.confirmed_revision,
         "quarantined": found.quarantined,
+        "quarantine_dropped": found.dropped[0],
         "problems": [problem.model_dump() for problem in status.problems] if status else [],
         "revoked": heard.revoked,
         **_machine(status),
@@ -284,12 +289,3 @@ _OF_STATUS = (
 def _machine(status: Status | None) -> dict[str, Any]:
     """Return what the unit last said of itself; every key is there, whatever it said."""
     return {name: None if status is None else getattr(status, name) for name in _OF_STATUS}
-
-
-def _status(body: str | None) -> Status | None:
-    if body is None:
-        return None
-    try:
-        return Status.model_validate_json(body)
-    except ValidationError:
-        return None

@@ -14,7 +14,7 @@ from edge.adapters.csv_follower import CsvFollower
 from edge.adapters.csv_journal import HEADER, CsvJournal
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.core.errors import StorageFull
+from edge.core.errors import StorageFailed, StorageFull
 from protocol.delivery import SeqRange
 from protocol.events import Event
 from tests.edge_adapters.pieces import MORNING, ident, left, mark, seen
@@ -36,8 +36,13 @@ class Office:
 
     def record(self, *events: Event, names: dict[str, str] | None = None) -> None:
         """Write events down as the recorder does."""
-        stored = self.journal.append(events)
-        self.follower.append(stored, NAMES if names is None else names)
+        self.journal.append(events)
+        self.catch_up(names)
+
+    def catch_up(self, names: dict[str, str] | None = None) -> None:
+        """Write all that the copy lacks."""
+        while self.follower.copy_some(NAMES if names is None else names):
+            pass
 
     def restart(self) -> "Office":
         """End without a word and begin again."""
@@ -71,9 +76,10 @@ class TestCatchingUp:
         office.journal.append([seen(2), left(3, 1), mark(4)])
         after = office.restart()
 
-        assert after.follower.catch_up(NAMES) == 2
+        after.catch_up()
         assert after.ids() == [ident(1), ident(2), ident(4)]
-        assert after.follower.catch_up(NAMES) == 0
+        after.catch_up()
+        assert after.ids() == [ident(1), ident(2), ident(4)]
         after.file.close()
 
     def test_the_first_event_after_a_start_brings_the_lacking_ones_along(self, office: Office) -> None:
@@ -90,7 +96,7 @@ class TestCatchingUp:
         raw = office.path.read_bytes()
         office.path.write_bytes(raw[:-25])
         after = office.restart()
-        after.follower.catch_up(NAMES)
+        after.catch_up()
 
         assert after.path.read_bytes() == raw
         after.file.close()
@@ -101,7 +107,7 @@ class TestCatchingUp:
             file.write("a remark by the teacher")
         after = office.restart()
         after.journal.append([seen(2)])
-        after.follower.catch_up(NAMES)
+        after.catch_up()
 
         text = after.path.read_text()
         assert "a remark by the teacher\n" in text
@@ -155,46 +161,137 @@ class TestCatchingUp:
         office.follower.note()
         after = office.restart()
 
-        assert after.follower.catch_up(NAMES) == 1
+        assert after.follower._copied == 1
+        after.catch_up()
+        assert after.ids() == [ident(1), ident(2)]
         after.file.close()
+
+
+class TestALongOutage:
+    """A stick that was away for weeks: what it lacks comes back in portions, and each line of it is read once."""
+
+    def test_each_call_writes_a_bounded_number_of_lines_and_goes_on_where_the_last_one_ended(
+        self, office: Office
+    ) -> None:
+        office.journal.append([seen(number) for number in range(1, 1201)])
+
+        counts = []
+        while office.follower.copy_some(NAMES):
+            counts.append(len(office.rows()))
+        counts.append(len(office.rows()))
+
+        assert counts == [500, 1000, 1200]
+        assert office.ids() == [ident(number) for number in range(1, 1201)]
+
+    def test_the_day_file_is_read_once_however_many_portions_it_takes(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[Path] = []
+        really = office.csv._read
+
+        def noting(path: Path) -> list[tuple[str, ...]]:
+            read.append(path)
+            return really(path)
+
+        monkeypatch.setattr(office.csv, "_read", noting)
+        office.journal.append([seen(number) for number in range(1, 2001)])
+        after = office.restart()
+        monkeypatch.setattr(after.csv, "_read", noting)
+        after.catch_up()
+        after.record(seen(2001))
+
+        assert read == [after.path]
+        assert len(after.ids()) == 2001
+        after.file.close()
+
+    def test_while_nothing_can_be_written_only_the_first_portion_is_tried(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tried: list[int] = []
+
+        def gone(_path: Path, rows: list[tuple[str, ...]]) -> None:
+            tried.append(len(rows))
+            raise StorageFull("the stick is out")
+
+        office.journal.append([seen(number) for number in range(1, 1201)])
+        with monkeypatch.context() as patch:
+            patch.setattr(office.csv, "_write", gone)
+            for _ in range(3):
+                with pytest.raises(StorageFull):
+                    office.follower.copy_some(NAMES)
+        office.catch_up()
+
+        assert tried == [500, 500, 500]
+        assert office.ids() == [ident(number) for number in range(1, 1201)]
+
+    def test_a_portion_that_was_written_in_part_is_not_written_twice(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of two days in it, the first had its lines when the second failed."""
+        office.record(seen(1))
+        really, calls = office.csv._write, []
+
+        def fails_second(path: Path, rows: list[tuple[str, ...]]) -> None:
+            calls.append(path)
+            if len(calls) == 2:
+                raise StorageFull("no space left")
+            really(path, rows)
+
+        office.journal.append([seen(2), seen(3, seconds=86_400)])
+        monkeypatch.setattr(office.csv, "_write", fails_second)
+        with pytest.raises(StorageFull):
+            office.catch_up()
+        office.record(seen(4))
+
+        assert office.ids() == [ident(1), ident(2), ident(4)]
+        assert office.ids("2026-03-03") == [ident(3)]
+
+
+TROUBLE = ["note", "restart", "tear", "rebuild", "full", "space"]
+
+
+def after_trouble(office: Office, step: str, cut: int) -> Office:
+    """Return the office after one of `TROUBLE`."""
+    if step == "note":
+        office.follower.note()
+    elif step == "restart":
+        return office.restart()
+    elif step == "rebuild" and office.space:
+        office.follower.rebuild(DAY, NAMES)
+    elif step == "tear" and office.path.exists():
+        # What was appended last had not reached the disk when the power went.
+        rows = office.path.read_bytes().splitlines(keepends=True)
+        if len(rows) > 1 and office.follower._noted < office.follower._copied:
+            office.path.write_bytes(b"".join(rows)[: -min(cut, len(rows[-1]))])
+            return office.restart()
+    elif step in ("full", "space"):
+        office.space = step == "space"
+    return office
 
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    steps=st.lists(st.sampled_from(["record", "lose", "note", "restart", "tear", "full", "space"]), max_size=25),
-    cut=st.integers(1, 150),
-)
+@given(steps=st.lists(st.sampled_from(["record", "lose", *TROUBLE]), max_size=25), cut=st.integers(1, 150))
 def test_after_any_trouble_every_event_is_in_the_copy_once(steps: list[str], cut: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         office = Office(Path(folder))
         number = 0
         for step in steps:
-            if step in ("record", "lose"):
-                number += 1
-                stored = office.journal.append([seen(number, student=7 + number % 2)])
-                if step == "record":
-                    try:
-                        office.follower.append(stored, NAMES)
-                    except StorageFull:
-                        assert not office.space
-                else:
-                    # Killed between the two.
-                    office = office.restart()
-            elif step == "note":
-                office.follower.note()
-            elif step == "restart":
+            if step not in ("record", "lose"):
+                office = after_trouble(office, step, cut)
+                continue
+            number += 1
+            office.journal.append([seen(number, student=7 + number % 2)])
+            if step == "lose":
+                # Killed between the two.
                 office = office.restart()
-            elif step == "tear" and office.path.exists():
-                # What was appended last had not reached the disk when the power went.
-                rows = office.path.read_bytes().splitlines(keepends=True)
-                if len(rows) > 1 and office.follower._noted < office.follower._copied:
-                    office.path.write_bytes(b"".join(rows)[: -min(cut, len(rows[-1]))])
-                    office = office.restart()
-            else:
-                office.space = step != "full"
+                continue
+            try:
+                office.catch_up()
+            except StorageFull:
+                assert not office.space
         office.space = True
-        office.follower.catch_up(NAMES)
+        office.catch_up()
         if number:
             assert sorted(office.ids()) == [ident(n) for n in range(1, number + 1)]
             assert all(len(row) == len(HEADER) for row in office.rows())
@@ -217,6 +314,27 @@ class TestRebuilding:
         office.follower.rebuild(DAY, {ident(8): "S8_Bob Newname"})
 
         assert [row[2] for row in office.rows()] == ["S7_Ann Example", "S8_Bob Newname", ident(9)]
+
+    def test_a_line_that_a_rebuild_wrote_before_the_copy_came_to_it_is_there_once(self, office: Office) -> None:
+        office.record(seen(1))
+        office.journal.append([seen(2)])
+        office.follower.rebuild(DAY, NAMES)
+        office.record(seen(3))
+
+        assert office.ids() == [ident(1), ident(2), ident(3)]
+
+    def test_on_a_full_disk_no_day_is_written_anew_from_the_reserve_of_the_record(self, office: Office) -> None:
+        office.record(seen(1))
+        office.space = False
+        with pytest.raises(StorageFull, match="waits"):
+            office.follower.rebuild(DAY, NAMES)
+
+    def test_whoever_asks_for_a_day_while_a_write_hangs_is_told(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.adapters.csv_follower._LONGEST_WAIT_S", 0.0)
+        with office.follower._alone(), pytest.raises(StorageFailed, match="do not get on"):
+            office.follower.rebuild(DAY, NAMES)
 
     def test_a_name_is_not_brought_back_where_the_school_wants_none(self, tmp_path: Path) -> None:
         office = Office(tmp_path)
@@ -271,6 +389,20 @@ class TestRebuilding:
         assert office.follower.rebuild("2026-03-03", NAMES) == 1
         assert (office.ids(), office.ids("2026-03-03")) == ([ident(1)], [ident(2)])
         office.file.close()
+
+    def test_days_are_found_without_reading_every_event_and_only_where_somebody_was_marked(
+        self, office: Office
+    ) -> None:
+        asked: list[str] = []
+        office.record(*(seen(number, seconds=number) for number in range(1, 301)))
+        office.record(left(301, 1, seconds=86_400), seen(302, seconds=5 * 86_400), seen(303, seconds=9 * 86_400))
+        office.file.db.conn.set_trace_callback(asked.append)
+
+        assert office.follower.days() == [DAY, "2026-03-07", "2026-03-11"]
+        assert len(asked) == 4
+        plan = office.file.db.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+        assert "SEARCH events USING INDEX events_at" in str(plan)
+        assert "TEMP B-TREE" not in str(plan)
 
     @pytest.mark.parametrize("day", ["yesterday", "2026-02-30", ""])
     def test_what_is_no_day_is_refused(self, office: Office, day: str) -> None:

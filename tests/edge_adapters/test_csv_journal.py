@@ -135,15 +135,9 @@ class TestDays:
     def test_summer_time_begins_and_ends_as_the_clock_on_the_wall_does(
         self, tmp_path: Path, at: datetime, local: str
     ) -> None:
-        target = journal(tmp_path, zone="Europe/Berlin")
-        target.append([seen(1, at=at)], NAMES)
+        journal(tmp_path, zone="Europe/Berlin").append([seen(1, at=at)], NAMES)
 
-        assert rows(target.path_of(at))[1][:2] == [f"{at:%Y-%m-%d}", local]
-
-    def test_path_of_names_the_file_of_a_moment(self, tmp_path: Path) -> None:
-        at = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
-
-        assert journal(tmp_path, zone="Asia/Tokyo").path_of(at).name == "attendance-2026-03-03.csv"
+        assert rows(tmp_path / f"attendance-{at:%Y-%m-%d}.csv")[1][:2] == [f"{at:%Y-%m-%d}", local]
 
 
 class TestPrivacy:
@@ -170,8 +164,11 @@ class TestDisk:
     def test_a_folder_that_is_a_file_is_an_error_of_ours(self, tmp_path: Path) -> None:
         (tmp_path / "csv").touch()
 
-        with pytest.raises(StorageFailed, match="cannot be written"):
+        with pytest.raises(StorageFailed, match="cannot be written") as caught:
             journal(tmp_path / "csv").append([seen(1)], NAMES)
+
+        assert str(tmp_path / "csv") in str(caught.value)
+        assert "storage.csv_dir" in caught.value.hint
 
     def test_a_line_torn_by_a_power_cut_spoils_no_other(self, tmp_path: Path) -> None:
         journal(tmp_path).append([seen(1)], NAMES)

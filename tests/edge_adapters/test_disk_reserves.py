@@ -14,11 +14,16 @@ import pytest
 
 from deploy.environment import PROJECT
 from edge.adapters.ballast import BALLAST_NAME, Ballast
-from edge.adapters.sqlite_file import UnitFile, explain, is_read_only
+from edge.adapters.disk_reserves import DiskReserves
+from edge.adapters.sqlite_file import UnitFile, explain
+from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
 from edge.core.errors import StorageFailed, StorageFull, StorageReadOnly
+from edge.loops.health import Health
+from edge.loops.storage import StorageKeeper, StorageLimits
 from tests.edge_adapters import programs
 from tests.edge_adapters.pieces import seen
+from tests.fakes import FakeClock
 
 MIB = 1024 * 1024
 
@@ -66,6 +71,24 @@ class TestBallast:
         assert not Ballast(tmp_path, 5 * MIB).hold()
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_unit_whose_file_system_cannot_reserve_is_not_full_for_ever_and_says_so_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def unknown(_descriptor: int, _start: int, _size: int) -> None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "posix_fallocate", unknown)
+        file = UnitFile(tmp_path)
+        journal, gallery = SqliteJournal(file), SqliteGallery(file)
+        reserves = DiskReserves(file, journal, gallery, Ballast(tmp_path, 1 * MIB))
+        storage = StorageKeeper(reserves, Health(), FakeClock(), StorageLimits(1, 30))
+        for _ in range(3):
+            storage.look()
+
+        assert (storage.disk_state(), storage.copies) == ("ok", True)
+        assert caplog.text.count("the unit runs without storage.ballast_mb") == 1
+        file.close()
+
     def test_the_file_can_be_read_too_since_the_c_library_reserves_that_way_where_the_system_cannot(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -90,6 +113,39 @@ class TestBallast:
             Ballast(tmp_path / "missing", 5 * MIB).hold()
 
 
+STARTS_FULL = """
+import json, sys
+from pathlib import Path
+from edge.adapters.ballast import Ballast
+from edge.adapters.salvage import open_record
+from edge.adapters.sqlite_journal import SqliteJournal
+from tests.edge_adapters.pieces import MORNING, seen
+
+folder = Path(sys.argv[1])
+file = open_record(folder, MORNING)
+SqliteJournal(file).append([seen(1)])
+file.close()
+Ballast(folder, 1024 * 1024).hold()
+with (folder / "hog").open("wb", buffering=0) as out:
+    try:
+        while True:
+            out.write(bytes(4096))
+    except OSError:
+        pass
+file = open_record(folder, MORNING)
+journal = SqliteJournal(file)
+stored = [journal.append([seen(number)])[0].seq for number in range(2, 12)]
+print(json.dumps({"stored": stored, "ballast": Ballast(folder, 1024 * 1024).held}))
+"""
+
+
+@pytest.mark.machine
+def test_a_unit_that_starts_on_a_full_disk_records_with_the_space_of_its_reserve(tmp_path: Path) -> None:
+    said = json.loads(programs.on_a_small_disk(STARTS_FULL, tmp_path / "disk", 4 * 1024))
+
+    assert said == {"stored": list(range(2, 12)), "ballast": False}
+
+
 RUNS_FULL = """
 import json, sys
 from pathlib import Path
@@ -100,6 +156,7 @@ from edge.adapters.disk_reserves import DiskReserves
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
+from edge.loops.copying import CopyKeeper
 from edge.loops.health import Health
 from edge.loops.recorder import Recorder
 from edge.loops.storage import StorageKeeper, StorageLimits
@@ -114,7 +171,8 @@ journal, gallery = SqliteJournal(file, clock), SqliteGallery(file)
 reserves = DiskReserves(file, journal, gallery, Ballast(folder, 5 * 1024 * 1024))
 storage = StorageKeeper(reserves, health, clock, StorageLimits(6_000_000, 30))
 csv = CsvFollower(file, CsvJournal(folder / "csv", "UTC", with_names=True), lambda: storage.copies)
-recorder = Recorder(journal, csv, health, storage)
+copying = CopyKeeper(csv, dict, health, clock)
+recorder = Recorder(journal, copying, health, storage, clock.monotonic_s)
 
 def codes():
     return sorted(problem.code for problem in health.problems())
@@ -126,6 +184,7 @@ def record(count=1):
         clock.advance(6)
         number += 1
         recorder.record([seen(number)], {})
+        copying.look()
 
 storage.look()
 seen_states = [storage.disk_state()]
@@ -154,6 +213,7 @@ hog.unlink()
 record()
 storage.look()
 record()
+copying.finish()
 after = {"codes": codes(), "state": storage.disk_state(), "held": recorder.held, "lost": recorder.lost}
 after["waiting"] = journal.waiting().events
 lines = (folder / "csv" / "attendance-2026-03-02.csv").read_text().splitlines()
@@ -190,8 +250,30 @@ def test_a_unit_whose_disk_runs_full_gives_up_everything_else_before_an_event(tm
 class TestReadOnly:
     """A card that fails is mounted read-only by the kernel while everything runs."""
 
-    def test_a_folder_that_takes_files_is_not_read_only(self, tmp_path: Path) -> None:
-        assert not is_read_only(tmp_path)
+    def test_a_sync_that_failed_stays_a_failure_when_the_kernel_made_the_disk_read_only_because_of_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Held back and tried again, records would be reported as stored that may be lost."""
+
+        def refused(*_arguments: object) -> int:
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr("edge.adapters.sqlite_file.os.open", refused)
+        for code in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code
+            assert type(explain(error, tmp_path / "unit.db")) is StorageFailed
+
+    def test_a_disk_that_has_no_room_for_another_file_is_full(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_arguments: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("edge.adapters.sqlite_file.os.open", refused)
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        assert type(explain(error, tmp_path / "unit.db")) is StorageFull
 
     def test_any_error_on_a_disk_that_became_read_only_is_told_apart_from_a_broken_one(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -456,6 +456,19 @@ class TestDeadLetters:
 
         assert [letter.code for letter in journal.dead_letters()] == ["conflict"]
 
+    def test_which_they_are_can_be_asked_without_reading_them(self, journal: Journal) -> None:
+        journal.append([seen(number) for number in range(1, 6)])
+        old = journal.epoch
+        journal.rejected(old, [Rejection(seq=seq, code="conflict" if seq == 3 else "invalid") for seq in (4, 3, 1)])
+        journal.begin_epoch()
+        journal.append([seen(6)])
+        journal.rejected(journal.epoch, [Rejection(seq=1, code="invalid")])
+
+        assert journal.refusals(old, 1, 5) == [(1, "invalid"), (3, "conflict"), (4, "invalid")]
+        assert journal.refusals(old, 2, 3) == [(3, "conflict")]
+        assert journal.refusals(old, 1, 2**53, "invalid") == [(1, "invalid"), (4, "invalid")]
+        assert journal.refusals("0123456789abcdef", 1, 5) == []
+
 
 class TestDigests:
     """What the daily audit compares: it must never say that something is there that the hub need not have."""
@@ -473,6 +486,21 @@ class TestDigests:
         expected = [self.of(stored, *bounds) for bounds in ((1, 10), (11, 20), (21, 25))]
         assert journal.digests(journal.epoch, 10, 500) == expected
         assert journal.digests(journal.epoch, 10, 2) == expected[1:]
+
+    @pytest.mark.parametrize("at_once", [1, 2, 3, 50])
+    def test_page_by_page_they_are_the_same(self, journal: Journal, at_once: int) -> None:
+        """Also where a page ends in the middle of a range that has holes."""
+        journal.append([seen(number) for number in range(1, 46)])
+        old = journal.epoch
+        journal.delivered(old, [*span(1, 2), *span(4, 5), *span(7, 38), *span(40, 42), *span(44, 45)])
+        journal.begin_epoch()
+        journal.renumber(old, [3, 6, 39, 43])
+        found, below = list[RangeDigest](), None
+        while page := journal.digests(old, 10, at_once, below):
+            found, below = page + found, page[0].first
+
+        assert found == journal.digests(old, 10, 500)
+        assert len(found) == 9
 
     def test_a_range_with_something_undelivered_is_left_out(self, journal: Journal) -> None:
         stored = journal.append([seen(number) for number in range(1, 26)])

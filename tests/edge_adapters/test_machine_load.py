@@ -113,6 +113,16 @@ def test_a_mini_pc_that_counts_says_that_it_is_slowed_down(tmp_path: Path) -> No
     assert machine.throttled() == ()
 
 
+def test_how_warm_it_is_may_be_read_before_without_losing_that_it_was_slowed_down(tmp_path: Path) -> None:
+    """A status asks for both, one after the other."""
+    write(tmp_path, INTEL.format(0), "7")
+    machine = MachineLoad(tmp_path, lambda: "")
+    write(tmp_path, INTEL.format(0), "9")
+    assert machine.read().throttled
+    assert machine.throttled() == ("throttled",)
+    assert machine.throttled() == ()
+
+
 def test_this_machines_firmware_can_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the real program where there is one; with none; with one that hangs or fails."""
     MachineLoad().throttled()

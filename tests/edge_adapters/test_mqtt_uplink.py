@@ -13,6 +13,9 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from paho.mqtt.client import ConnectFlags, DisconnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.own_process import free_port
 from deploy.private_servers import MosquittoSettings, PrivateMosquitto, password_file_line
@@ -50,15 +53,18 @@ EVENTS = topics.up(SITE, UNIT, "events")
 class AnswersThenSays:
     """A broker that lets everybody in, answers the subscription, says one thing more and ends the connection.
 
-    With `puback`, it waits for a message and answers that instead.
+    With `puback`, it waits for a message and answers that instead; `mute`, it waits for one and answers nothing.
     """
 
-    def __init__(self, last_words: bytes = b"", *, suback: int = 1, puback: int | None = None) -> None:
+    def __init__(
+        self, last_words: bytes = b"", *, suback: int = 1, puback: int | None = None, mute: bool = False
+    ) -> None:
         self.connections = 0
         self.first_words = b""
         self._last_words = last_words
         self._suback = suback
         self._puback = puback
+        self._mute = mute
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -86,7 +92,9 @@ class AnswersThenSays:
                 client.sendall(b"\x20\x03\x00\x00\x00")
                 asked = client.recv(4096)
                 client.sendall(b"\x90\x04" + asked[2:4] + bytes([0, self._suback]) + self._last_words)
-                if self._puback is not None:
+                if self._mute:
+                    client.recv(4096)
+                elif self._puback is not None:
                     message = client.recv(4096)
                     number = 4 + int.from_bytes(message[2:4], "big")
                     client.sendall(b"\x40\x03" + message[number : number + 2] + bytes([self._puback]))
@@ -560,6 +568,42 @@ class TestRefusals:
         assert all("refused a message" in news.reason for news in lost)
         assert sum(map(is_refused, told)) >= 4
 
+    def test_a_broker_that_cuts_the_connection_over_a_message_without_a_word_shows_no_twin_either(self) -> None:
+        """Mosquitto's refusal is lost with the connection when more was on its way to it."""
+        told: list[News] = []
+
+        def lost_four_times() -> bool:
+            if link.connected:
+                with contextlib.suppress(UplinkUnavailable):
+                    link.publish(EVENTS, b"forbidden")
+            told.extend(taken(link))
+            return sum(map(is_disconnected, told)) >= 4
+
+        with AnswersThenSays(mute=True) as server, started(uplink(address(server.port), SITE)) as link:
+            assert eventually(lost_four_times, timeout_s=30)
+        assert not any(news.twin for news in told if isinstance(news, Disconnected))
+        refused = [news for news in told if isinstance(news, Refused)]
+        assert {news.channel for news in refused} == {"events"}
+        assert "(ACL)" in refused[0].reason
+        assert is_disconnected(told[[is_connected(news) for news in told].index(True) + 1])
+
+    def test_a_unit_whose_messages_are_all_forbidden_shows_no_twin_either(self) -> None:
+        """As after its removal: each time it is another kind of message, and the word for it is lost."""
+        told: list[News] = []
+        kinds = iter(("hello", "status", "want", "applied", "audit", "backlog"))
+
+        def lost_four_times() -> bool:
+            connections = sum(map(is_connected, told))
+            told.extend(taken(link))
+            if sum(map(is_connected, told)) > connections:
+                with contextlib.suppress(UplinkUnavailable):
+                    link.publish(topics.up(SITE, UNIT, next(kinds)), b"forbidden")
+            return sum(map(is_disconnected, told)) >= 4
+
+        with AnswersThenSays(mute=True) as server, started(uplink(address(server.port), SITE)) as link:
+            assert eventually(lost_four_times, timeout_s=30)
+        assert not any(news.twin for news in told if isinstance(news, Disconnected))
+
     def test_being_forbidden_to_listen_is_told(self) -> None:
         """Otherwise the unit seems connected, and no hub ever answers."""
         with AnswersThenSays(b"", suback=0x87) as server, started(uplink(address(server.port), SITE)) as link:
@@ -632,6 +676,33 @@ class TestRefusals:
 
             assert eventually(lambda: b"small" in hub.payloads())
             assert not eventually(lambda: not link.connected, timeout_s=2.5)
+
+
+class TestEndings:
+    """How connections ended, told as paho tells it: without a broker, which cannot be made to end them like this."""
+
+    SILENT = ReasonCode(PacketTypes.DISCONNECT, identifier=0x8D)
+    CUT = ReasonCode(PacketTypes.DISCONNECT, identifier=0x80)
+
+    def twins_told(self, *endings: tuple[bool, ReasonCode]) -> list[bool]:
+        """Return which of these ends was told as that of a twin; the first of each: whether it had been let in."""
+        link = uplink(address(free_port()), SITE)
+        for let_in, reason in endings:
+            if let_in:
+                granted = ReasonCode(PacketTypes.CONNACK, identifier=0)
+                link._on_connect(link._client, None, ConnectFlags(session_present=False), granted, None)
+            flags = DisconnectFlags(is_disconnect_packet_from_server=False)
+            link._on_disconnect(link._client, None, flags, reason, None)
+        return [news.twin for news in taken(link) if isinstance(news, Disconnected)]
+
+    def test_connections_that_are_cut_soon_three_times_show_a_twin(self) -> None:
+        assert self.twins_told(*[(True, self.CUT)] * 3) == [False, False, True]
+
+    def test_a_line_that_goes_silent_shows_no_twin_however_often(self) -> None:
+        assert not any(self.twins_told(*[(True, self.SILENT)] * 6))
+
+    def test_attempts_that_no_broker_answered_show_no_twin(self) -> None:
+        assert not any(self.twins_told((True, self.CUT), *[(False, self.CUT)] * 6))
 
 
 def test_a_password_is_in_no_text_about_the_broker() -> None:

@@ -2,13 +2,15 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from edge.adapters import pack_folder
+from edge.adapters import pack_room
 from edge.adapters.pack_folder import PackFolder, PackNeeds
-from edge.core.errors import GalleryRefused, StorageFailed, StorageFull
+from edge.adapters.pack_room import drop_unfinished
+from edge.core.errors import GalleryRefused, StorageFailed, StorageFull, StorageReadOnly
 from edge.core.pack_fetch import PackFetch
 from edge.core.ports import PackStore
 from protocol.content import HeadBody, PackFile, PackList
@@ -20,6 +22,8 @@ from tests.pack_fakes import MANIFEST, PART, MemoryPackStore, made_up_pack
 OWN = made_up_pack("own", seed=9)
 PACK = made_up_pack()
 THIRD = made_up_pack("third", seed=4)
+SPARE = 64 * 1024 * 1024
+"""What a pack must leave free."""
 
 
 def write(folder: Path, pack: PackOffer) -> Path:
@@ -73,6 +77,12 @@ def fetch(store: PackStore, pack: PackOffer, *, most: int = 100) -> None:
 
 def file_of(pack: PackOffer, path: str) -> PackFile:
     return next(file for file in pack.listed.files if file.path == path)
+
+
+def free_bytes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """From now on, the disk says that so much is free."""
+    usage = shutil.disk_usage("/")._replace(free=count)
+    monkeypatch.setattr("edge.adapters.pack_room.shutil.disk_usage", lambda _path: usage)
 
 
 def code_of(caught: "pytest.ExceptionInfo[GalleryRefused]") -> str:
@@ -163,22 +173,126 @@ def test_a_pack_without_what_the_settings_need_is_refused_before_it_is_fetched(
 
 
 def test_too_little_disk_is_said_before_the_models_come(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(disk.own)._replace(free=64 * 1024 * 1024)
-    monkeypatch.setattr("edge.adapters.pack_folder.shutil.disk_usage", lambda _path: usage)
+    free_bytes(monkeypatch, SPARE + PART)
     with pytest.raises(GalleryRefused, match="of disk") as caught:
         fetch(disk.packs(), PACK)
     assert code_of(caught) == "pack_no_space"
+    assert {entry.name for entry in (disk.data / "packs" / f"{PACK.pack_id}.part").iterdir()} == {MANIFEST}
+
+
+def test_a_disk_that_others_fill_meanwhile_keeps_its_reserve(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attendance comes first: what was counted before the transfer may be gone long before its end."""
+    fetch(disk.packs(), PACK, most=3)
+    part = disk.data / "packs" / f"{PACK.pack_id}.part"
+    before = {entry.name: entry.stat().st_size for entry in part.iterdir()}
+    free_bytes(monkeypatch, SPARE + PART - 1)
+    with pytest.raises(GalleryRefused, match="of disk") as caught:
+        disk.packs().put(PACK.pack_id, "embedder-f32.bin", 3 * PART, bytes(PART))
+    assert code_of(caught) == "pack_no_space"
+    assert {entry.name: entry.stat().st_size for entry in part.iterdir()} == before
+    free_bytes(monkeypatch, SPARE + PART)
+    disk.packs().put(PACK.pack_id, "embedder-f32.bin", 3 * PART, bytes(PART))
+
+
+def test_a_transfer_that_would_fill_the_disk_is_refused_once_and_tried_again_after_an_hour(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, transfer = offered(PACK), PackFetch(disk.packs())
+    transfer.follow(source.body)
+    for now_s in range(3):
+        want = transfer.next_want(float(now_s))
+        assert want is not None
+        for part in source.parts(want):
+            transfer.on_part(part)
+    want = transfer.next_want(4.0)
+    assert want is not None
+    free_bytes(monkeypatch, 0)
+    first, *others = source.parts(want)
+    with pytest.raises(GalleryRefused, match="of disk"):
+        transfer.on_part(first)
+    for part in others:
+        transfer.on_part(part)
+    assert transfer.next_want(3000.0) is None
+    monkeypatch.undo()
+    assert transfer.next_want(3700.0) is not None
+
+
+class TestGivenUp:
+    """A full disk gives up a pack on its way first of all: it is fetched again."""
+
+    def test_what_has_come_is_deleted_and_whole_packs_stay(self, disk: Disk) -> None:
+        fetch(disk.packs(), THIRD)
+        disk.packs().put(PACK.pack_id, "a.bin", 0, bytes(1000))
+        assert drop_unfinished(disk.data) == 1000
+        assert disk.names == {THIRD.pack_id}
+        assert drop_unfinished(disk.data) == 0
+
+    def test_without_any_pack_there_is_nothing_to_give_up(self, tmp_path: Path) -> None:
+        assert drop_unfinished(tmp_path) == 0
+
+    def test_what_a_kill_left_of_an_earlier_time_is_no_obstacle(self, disk: Disk) -> None:
+        packs = disk.packs()
+        packs.put(PACK.pack_id, "a.bin", 0, bytes(1000))
+        (disk.data / "packs" / f"{PACK.pack_id}.part").rename(disk.data / "packs" / f"{PACK.pack_id}.dropped")
+        packs.put(PACK.pack_id, "a.bin", 0, bytes(2000))
+        assert drop_unfinished(disk.data) == 2000
+        assert disk.names == set()
+
+    @pytest.mark.parametrize("after", range(1, 12))
+    def test_a_transfer_from_which_it_is_taken_at_any_moment_begins_again_and_ends_whole(
+        self, disk: Disk, after: int
+    ) -> None:
+        source, packs = offered(PACK), disk.packs()
+        transfer, parts = PackFetch(packs), 0
+        transfer.follow(source.body)
+        for now_s in range(200):
+            want = transfer.next_want(1000.0 * now_s)
+            if want is None:
+                break
+            for part in source.parts(want):
+                parts += 1
+                if parts == after:
+                    drop_unfinished(disk.data)
+                with suppress(GalleryRefused):
+                    transfer.on_part(part)
+        assert transfer.ready
+        assert read_pack(disk.data / "packs" / PACK.pack_id, "f32").pack_id == PACK.pack_id
+
+    @pytest.mark.parametrize("step", ["check", "put", "finish"])
+    def test_it_may_go_in_the_middle_of_a_step_and_the_program_goes_on(
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """Recognition finds the disk full while the conversation with the hub writes the pack."""
+        packs = disk.packs()
+        packs.put(PACK.pack_id, "faces.json", 0, PACK.files["faces.json"])
+
+        def gone(*_given: object, **_named: object) -> object:
+            drop_unfinished(disk.data)
+            raise FileNotFoundError(2, "No such file or directory")
+
+        with monkeypatch.context() as patch:
+            if step == "check":
+                patch.setattr("edge.adapters.pack_folder._hash_of", gone)
+                assert not packs.check(PACK.pack_id, file_of(PACK, "faces.json"))
+            elif step == "put":
+                patch.setattr("edge.adapters.pack_folder.os.open", gone)
+                packs.put(PACK.pack_id, "faces.json", 900, b"x")
+            else:
+                patch.setattr("edge.adapters.pack_folder.sync_folder", gone)
+                packs.finish(PACK.listed)
+        assert packs.length(PACK.pack_id, "faces.json") == 0
+        assert not packs.has(PACK.pack_id)
 
 
 def test_too_little_memory_is_said_before_the_models_come(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_folder, "memory_available", lambda: 30_000_000)
+    monkeypatch.setattr(pack_room, "memory_available", lambda: 30_000_000)
     with pytest.raises(GalleryRefused, match="of memory") as caught:
         fetch(disk.packs(), PACK)
     assert code_of(caught) == "pack_no_memory"
 
 
 def test_this_machine_says_how_much_memory_there_is() -> None:
-    available = pack_folder.memory_available()
+    available = pack_room.memory_available()
     assert available is None or available > 1_000_000
 
 
@@ -274,14 +388,15 @@ def test_a_pack_of_the_settings_needs_no_fetching(disk: Disk) -> None:
 
 def test_a_disk_that_refuses_is_full_or_broken(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     packs = disk.packs()
-    for number, error in ((28, StorageFull), (30, StorageFull), (5, StorageFailed)):
+    for number, error in ((28, StorageFull), (30, StorageReadOnly), (5, StorageFailed)):
 
         def refuse(*_given: object, number: int = number) -> int:
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr("edge.adapters.pack_folder.os.open", refuse)
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             packs.put(PACK.pack_id, "a.bin", 0, b"x")
+        assert type(caught.value) is error
 
 
 def test_a_list_with_a_file_twice_is_no_list() -> None:

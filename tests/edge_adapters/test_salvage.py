@@ -1,20 +1,28 @@
 """A damaged record: the unit starts, and what can be read is in the new file, once."""
 
+import errno
+import itertools
 import json
+import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy.environment import PROJECT
 from edge.adapters.ballast import Ballast
-from edge.adapters.salvage import FOLDER_NAME, REPORT_NAME, damage_reports, open_record
+from edge.adapters.damaged_files import FOLDER_NAME, damaged_files, erase_damaged
+from edge.adapters.salvage import REPORT_NAME, damage_reports, open_record
 from edge.adapters.sqlite_file import FILE_NAME, SUSPECT_NAME, UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
@@ -22,6 +30,7 @@ from edge.core.errors import StorageDamaged, StorageFull
 from protocol.delivery import Rejection, SeqRange
 from tests.edge_adapters import programs
 from tests.edge_adapters.pieces import MORNING, gallery, hash_of, ident, left, mark, seen
+from tests.edge_adapters.test_disk_reserves import strace
 from tests.fakes import FakeClock
 
 PAGE = 4096
@@ -90,8 +99,10 @@ class Damaged:
     def log(self) -> Path:
         return self.folder / f"{FILE_NAME}-wal"
 
+    days: int = 0
+
     def open(self) -> UnitFile:
-        return open_record(self.folder, MORNING)
+        return open_record(self.folder, MORNING + timedelta(days=self.days))
 
     def opened(self) -> Rows:
         """Open and close it as a unit does at its start; return what is there now."""
@@ -211,7 +222,133 @@ class TestWhatIsSaved:
         file.close()
 
         assert [path.name for path in aside.iterdir()] == [REPORT_NAME]
-        assert len(damage_reports(saved.folder)) == 1
+        (report,) = damage_reports(saved.folder)
+        assert "the damaged file was erased since" in report.sentence
+
+
+class TestErasingTheDamagedFiles:
+    """P6: a receipt for an erasure must be true of the damaged files too, whatever happens meanwhile."""
+
+    @pytest.fixture
+    def saved(self, record: Damaged) -> Damaged:
+        overwrite(record.database, pages_with(record.database, ident(40).encode())[0], b"\xff" * PAGE)
+        record.open().close()
+        return record
+
+    def aside(self, saved: Damaged) -> Path:
+        return saved.folder / FOLDER_NAME / ASIDE / FILE_NAME
+
+    def leaves_behind(self, saved: Damaged, monkeypatch: pytest.MonkeyPatch, trouble: str = "") -> None:
+        """Erase somebody with the damaged files as they are: killed before, or with this error."""
+
+        def in_vain(_folder: Path) -> tuple[list[Path], str]:
+            return [self.aside(saved)], trouble
+
+        with monkeypatch.context() as patch:
+            patch.setattr("edge.adapters.sqlite_gallery.erase_damaged", in_vain)
+            file = saved.open()
+            SqliteGallery(file).drop([hash_of(TEMPLATES[0])])
+            file.close()
+
+    def test_what_a_kill_left_over_is_erased_after_the_next_start(
+        self, saved: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.leaves_behind(saved, monkeypatch)
+        assert TEMPLATES[0][:500] in self.aside(saved).read_bytes()
+
+        file = saved.open()
+        store = SqliteGallery(file)
+        assert store.remains() == ""
+        assert not self.aside(saved).exists()
+        file.close()
+
+    def test_what_was_left_over_is_known_to_the_next_record_when_this_one_is_damaged_too(
+        self, saved: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.leaves_behind(saved, monkeypatch)
+        overwrite(saved.database, pages_with(saved.database, ident(50).encode())[0], b"\xff" * PAGE)
+
+        file = saved.open()
+        assert len(damage_reports(saved.folder)) == 2
+        assert SqliteGallery(file).remains() == ""
+        assert list((saved.folder / FOLDER_NAME).glob(f"*/{FILE_NAME}")) == []
+        file.close()
+
+    def test_a_record_that_lost_the_note_of_what_is_due_is_taken_to_have_had_one(self, record: Damaged) -> None:
+        """Rather nothing to look into than a template that had to go."""
+        note = pages_with(record.database, b"copied_up_to")
+        for page in note:
+            overwrite(record.database, page, b"\xff" * PAGE)
+        file = record.open()
+
+        assert note
+        assert SqliteGallery(file).remains() == ""
+        assert damaged_files(record.folder) == []
+        assert "was erased since" in damage_reports(record.folder)[0].sentence
+        file.close()
+
+    def test_a_file_that_cannot_be_overwritten_is_told_until_a_person_has_deleted_it(
+        self, saved: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tried: list[int] = []
+
+        def broken(descriptor: int) -> None:
+            tried.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        file = saved.open()
+        store = SqliteGallery(file)
+        monkeypatch.setattr("edge.adapters.damaged_files.os.fsync", broken)
+        store.drop([hash_of(TEMPLATES[0])])
+
+        once = len(tried)
+        for _ in range(3):
+            assert "cannot be overwritten" in store.remains()
+        assert len(tried) == once, "a failing card is written to each second"
+        store.erase()
+        assert len(tried) == 2 * once
+        file.close()
+        file = saved.open()
+        store = SqliteGallery(file)
+        assert f"{FOLDER_NAME}/{ASIDE}/{FILE_NAME}" in store.remains()
+        for path in damaged_files(saved.folder):
+            path.unlink()
+        assert store.remains() == ""
+        file.close()
+
+    def test_a_file_is_overwritten_in_its_own_size_since_a_full_disk_has_no_space_for_more(
+        self, saved: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = [path.stat().st_size for path in damaged_files(saved.folder)]
+        sizes: list[int] = []
+        real = os.fsync
+
+        def noting(descriptor: int) -> None:
+            sizes.append(os.fstat(descriptor).st_size)
+            assert os.pread(descriptor, 1 << 30, 0).strip(b"\0") == b""
+            real(descriptor)
+
+        monkeypatch.setattr("edge.adapters.damaged_files.os.fsync", noting)
+        erase_damaged(saved.folder)
+
+        assert sizes == [size for size in before if size]
+        assert damaged_files(saved.folder) == []
+
+    def test_a_large_file_is_erased_a_part_at_a_time(self, saved: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("edge.adapters.damaged_files._STEP_BYTES", 3000)
+        monkeypatch.setattr("edge.adapters.damaged_files._AT_ONCE_BYTES", 9000)
+        file = saved.open()
+        store = SqliteGallery(file)
+        store.drop([hash_of(TEMPLATES[0])])
+        sizes = []
+        while said := store.remains():
+            assert said == "damaged files are being erased"
+            sizes.append(sum(path.stat().st_size for path in damaged_files(saved.folder)))
+
+        assert len(sizes) > 3
+        assert all(after <= before - 3000 for before, after in itertools.pairwise(sizes)), sizes
+        assert not self.aside(saved).exists()
+        file.close()
 
 
 def nothing_left(record: Damaged) -> None:
@@ -489,15 +626,238 @@ def test_a_full_disk_gives_its_reserve_for_the_rescue(record: Damaged, monkeypat
     overwrite(record.database, 0, b"\xff" * PAGE)
     real = UnitFile.write_back
 
-    def full_unless_released(file: UnitFile) -> None:
-        if ballast.held:
-            raise StorageFull("the disk is full")
-        real(file)
+    def full_unless_released(file: UnitFile) -> bool:
+        return not ballast.held and real(file)
 
     monkeypatch.setattr(UnitFile, "write_back", full_unless_released)
 
     assert record.opened() == record.before
     assert len(damage_reports(record.folder)) == 1
+
+
+def test_a_new_record_that_finds_no_space_for_its_log_does_not_take_the_place_of_the_damaged_one(
+    record: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log would be deleted, and everything in it lost."""
+    overwrite(record.database, 0, b"\xff" * PAGE)
+    before = record.database.read_bytes()
+    monkeypatch.setattr(UnitFile, "write_back", lambda _file: False)
+
+    with pytest.raises(StorageFull, match="too full to save it") as caught:
+        record.open()
+
+    assert "free" in caught.value.hint
+    assert record.database.read_bytes() == before
+    assert list((record.folder / FOLDER_NAME).iterdir()) == []
+    monkeypatch.undo()
+    assert record.opened() == record.before
+
+
+NO_ROOM = """
+import json, sys
+from pathlib import Path
+from edge.adapters.ballast import Ballast
+from edge.adapters.salvage import damage_reports, open_record
+from edge.core.errors import StorageFull
+from tests.edge_adapters.pieces import MORNING
+from tests.edge_adapters.test_salvage import PAGE, make_record, overwrite, rows_in
+
+folder = Path(sys.argv[1])
+make_record(folder)
+before = rows_in(folder)
+ballast = Ballast(folder, 1024 * 1024)
+ballast.hold()
+hog = folder / "hog"
+
+def damaged_on_a_full_disk():
+    overwrite(folder / "unit.db", 0, b"\\xff" * PAGE)
+    with hog.open("ab", buffering=0) as out:
+        try:
+            while True:
+                out.write(bytes(4096))
+        except OSError:
+            pass
+
+def opened():
+    try:
+        open_record(folder, MORNING).close()
+    except StorageFull as exc:
+        return [str(exc).partition(" is ")[2], exc.hint]
+    return rows_in(folder) == before
+
+damaged_on_a_full_disk()
+first = [opened(), ballast.held]
+damaged_on_a_full_disk()
+second, left = opened(), [path.name for path in folder.glob("damaged/*/*") if path.is_dir()]
+hog.unlink()
+third = opened()
+print(json.dumps({"first": first, "second": second, "left": left, "third": third}))
+"""
+
+
+@pytest.mark.machine
+def test_on_a_disk_that_is_really_full_the_reserve_saves_the_record_or_it_is_said_what_to_do(tmp_path: Path) -> None:
+    said = json.loads(programs.on_a_small_disk(NO_ROOM, tmp_path / "disk", 3 * 1024))
+
+    assert said["first"] == [True, False]
+    assert said["second"][0] == "damaged, and the disk is too full to save it into a new file"
+    assert said["second"][1].startswith("free ")
+    assert (said["left"], said["third"]) == ([], True)
+
+
+def damage_again(record: Damaged, times: int) -> list[Path]:
+    """Damage the record again and again; return the folders in which it was set aside, oldest first."""
+    for _ in range(times):
+        overwrite(record.database, 0, b"\xff" * PAGE)
+        record.open().close()
+        record.days += 1
+    return sorted((record.folder / FOLDER_NAME).iterdir())
+
+
+class TestFewAreKept:
+    """A card that damages one file damages more."""
+
+    def test_the_oldest_are_deleted_when_there_are_many_and_that_is_said(
+        self, record: Damaged, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first = damage_again(record, 5)
+        assert len(first) == 5
+        assert "was deleted" not in caplog.text
+        second = damage_again(record, 2)
+
+        assert len(second) == 5
+        assert first[2:] == second[:3]
+        assert caplog.text.count("an older damaged record was deleted") == 2
+        assert rows_in(record.folder) == record.before
+
+    def test_together_they_take_no_more_than_so_much(self, record: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("edge.adapters.salvage._KEPT_BYTES_AT_MOST", 3 * record.database.stat().st_size)
+
+        assert 1 <= len(damage_again(record, 4)) <= 3
+
+    def test_what_the_disk_could_not_read_is_kept_longest(self, record: Damaged) -> None:
+        first = damage_again(record, 1)[0]
+        report = json.loads((first / REPORT_NAME).read_text())
+        (first / REPORT_NAME).write_text(json.dumps(report | {"unreadable_pages": 3}))
+        places = damage_again(record, 6)
+
+        assert first in places
+        assert len(places) == 5
+
+    def test_on_a_full_disk_older_ones_make_room_for_the_record(
+        self, record: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        places = damage_again(record, 3)
+        real = UnitFile.write_back
+        monkeypatch.setattr(UnitFile, "write_back", lambda file: not places[0].exists() and real(file))
+
+        assert damage_again(record, 1)[:-1] == places[1:]
+        assert rows_in(record.folder) == record.before
+
+    def test_one_that_cannot_be_deleted_is_left_and_said(
+        self, record: Damaged, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(_path: Path) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr("edge.adapters.salvage.erase_file", broken)
+
+        assert len(damage_again(record, 6)) == 6
+        assert "cannot be deleted" in caplog.text
+
+
+class TestUnreadablePlaces:
+    """A card that wears out answers EIO for some of its places."""
+
+    @staticmethod
+    def unreadable(monkeypatch: pytest.MonkeyPatch, bad: range) -> None:
+        real = os.pread
+
+        def pread(descriptor: int, count: int, at: int) -> bytes:
+            if at < bad.stop and at + count > bad.start:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(descriptor, count, at)
+
+        sound = UnitFile._check
+
+        def check(file: UnitFile, connection: sqlite3.Connection) -> None:
+            if damage_reports(file.path.parent):
+                return sound(file, connection)
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            raise error
+
+        monkeypatch.setattr("edge.adapters.sqlite_pages.os.pread", pread)
+        monkeypatch.setattr(UnitFile, "_check", check)
+
+    def test_what_is_elsewhere_is_saved_and_the_places_are_counted(
+        self, record: Damaged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = pages_with(record.database, ident(40).encode() + b"seen")[0]
+        with monkeypatch.context() as patch:
+            self.unreadable(patch, range(page + 100, page + 600))
+            record.open().close()
+
+        after = rows_in(record.folder)
+        (report,) = damage_reports(record.folder)
+        assert ident(40) not in after
+        assert len(after) > 150
+        assert after.items() <= record.before.items()
+        assert report.unreadable_pages == 1
+        assert "places the disk cannot read: 1;" in report.sentence
+
+    @pytest.mark.parametrize("bad", [range(100), range(1 << 24)])
+    def test_without_its_beginning_or_with_nothing_at_all_the_unit_still_starts(
+        self, record: Damaged, monkeypatch: pytest.MonkeyPatch, bad: range
+    ) -> None:
+        with monkeypatch.context() as patch:
+            self.unreadable(patch, bad)
+            record.open().close()
+
+        assert rows_in(record.folder).items() <= record.before.items()
+        assert damage_reports(record.folder)[0].unreadable_pages > 0
+
+    def test_a_log_that_cannot_be_read_is_damage_too(self, record: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+        record.log.write_bytes(b"x" * 9000)
+
+        def unreadable(_database: Path) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as patch:
+            patch.setattr("edge.adapters.sqlite_file.WalBefore", unreadable)
+            with pytest.raises(StorageDamaged, match="cannot read its log"):
+                UnitFile(record.folder)
+
+    @pytest.mark.machine
+    def test_a_disk_that_really_answers_so_does_not_keep_the_unit_from_starting(self, record: Damaged) -> None:
+        done = subprocess.run(
+            [
+                strace(), "-f", "-qq", "-o", "/dev/null", "-P", str(record.database),
+                "-e", "inject=pread64:error=EIO:when=4+", sys.executable, "-c", OPENS, str(record.folder),
+            ],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=programs.TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+        if "ptrace" in done.stderr:
+            pytest.skip("processes may not be traced here")
+
+        # The new file, under the same name, cannot be read there either: the next start finds it.
+        assert record.opened().items() <= record.before.items()
+        (report,) = damage_reports(record.folder)
+        assert report.unreadable_pages > 0
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from edge.adapters.salvage import open_record
+from tests.edge_adapters.pieces import MORNING
+
+open_record(Path(sys.argv[1]), MORNING).close()
+"""
 
 
 def intact(folder: Path, template: Path, before: Rows) -> Rows:

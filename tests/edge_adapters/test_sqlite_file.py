@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -284,6 +284,70 @@ class TestErasure:
         assert self.leftovers(tmp_path) == []
         file.close()
 
+    def test_it_is_told_for_as_long_as_a_deleted_template_can_be_read_in_the_log(self, tmp_path: Path) -> None:
+        file = UnitFile(tmp_path)
+        store = self.with_secret(file)
+        assert store.remains() == ""
+        reader = sqlite3.connect(f"{file.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM content").fetchone()
+        store.drop([hash_of(self.SECRET)])
+
+        assert "end what reads the record" in store.remains()
+        assert self.leftovers(tmp_path)
+        reader.execute("COMMIT")
+        reader.close()
+        assert store.remains() == ""
+        assert self.leftovers(tmp_path) == []
+        file.close()
+
+    def test_a_log_that_is_only_not_written_back_is_not_taken_for_an_erasure_that_waits(self, file: UnitFile) -> None:
+        store = SqliteGallery(file)
+        reader = sqlite3.connect(f"{file.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM content").fetchone()
+        SqliteJournal(file).append([seen(1)])
+
+        assert not file.write_back()
+        assert store.remains() == ""
+        reader.close()
+        assert file.write_back()
+
+    def test_a_full_disk_only_delays_the_erasure(self, tmp_path: Path) -> None:
+        file = UnitFile(tmp_path)
+        store = self.with_secret(file)
+        real = refuse_checkpoints(file, sqlite3.SQLITE_FULL)
+
+        store.drop([hash_of(self.SECRET)])
+        SqliteJournal(file).append([seen(1)])
+        assert store.remains()
+
+        file.db.conn = real
+        assert store.remains() == ""
+        assert self.leftovers(tmp_path) == []
+        file.close()
+
+    @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_WRITE])
+    def test_a_disk_that_fails_while_the_log_is_emptied_ends_the_program(self, tmp_path: Path, code: int) -> None:
+        """EIO is no full disk: what is on it, nobody knows, least of all whether somebody was erased."""
+        file = UnitFile(tmp_path)
+        store = self.with_secret(file)
+        real = refuse_checkpoints(file, code)
+
+        for work in (lambda: store.drop([hash_of(self.SECRET)]), lambda: SqliteJournal(file).append([seen(1)])):
+            with pytest.raises(StorageFailed) as caught:
+                work()
+            assert not isinstance(caught.value, StorageFull)
+        file.db.conn = real
+        file.close()
+
+    def with_secret(self, file: UnitFile) -> SqliteGallery:
+        store = SqliteGallery(file)
+        for piece in (b"manifest 1", self.SECRET):
+            store.stage(hash_of(piece), piece)
+        store.swap(gallery(1, b"manifest 1", (self.SECRET,)))
+        return store
+
     def test_a_kill_between_swap_and_erasure_is_made_good_at_the_next_start(self, tmp_path: Path) -> None:
         program = programs.start(SWAPS_AND_DIES, tmp_path)
         program.communicate(timeout=30)
@@ -295,6 +359,31 @@ class TestErasure:
 
         assert self.leftovers(tmp_path) == []
         file.close()
+
+
+class NoCheckpoints:
+    """A connection whose checkpoints fail."""
+
+    def __init__(self, real: sqlite3.Connection, code: int) -> None:
+        self._real = real
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if "checkpoint" in statement:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = self._code
+            raise error
+        return self._real.execute(statement, *values)
+
+
+def refuse_checkpoints(file: UnitFile, code: int) -> sqlite3.Connection:
+    """Make each checkpoint fail with this error; return the connection to put back."""
+    real = file.db.conn
+    file.db.conn = NoCheckpoints(real, code)  # type: ignore[assignment]
+    return real
 
 
 SWAPS_AND_DIES = """

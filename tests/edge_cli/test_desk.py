@@ -30,10 +30,11 @@ DAY = "2026-03-02"
 
 
 @contextmanager
-def running(unit: UnitFolder) -> Iterator[list[str]]:
+def running(unit: UnitFolder, status: dict[str, Any] | None = None) -> Iterator[list[str]]:
     """Hold the unit's folder and answer commands as the daemon does; yield the commands that came."""
     settings = load_settings(unit.config)
     asked: list[str] = []
+    said = status or {"state": "watching", "problems": []}
 
     class Noting(ControlDesk):
         def answer(self, request: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def running(unit: UnitFolder) -> Iterator[list[str]]:
         ControlServer(settings.storage.data_dir) as server,
     ):
         names = stored_names(settings, disk.gallery)
-        desk = Noting(disk.journal, disk.csv, lambda: names, lambda: {"state": "watching", "problems": []})
+        desk = Noting(disk.journal, disk.csv, lambda: names, lambda: dict(said))
         loop, over = ControlLoop(server, desk), threading.Event()
 
         def serve() -> None:
@@ -114,6 +115,7 @@ class TestDeadLetters:
     @pytest.mark.usefixtures("asked")
     def test_one_is_shown_whole(self, unit: UnitFolder) -> None:
         assert json.loads(run(unit, "dead-letters", "show", 3).stdout)["event"]["kind"] == "mark"
+        assert told(unit, "dead-letters", "show", 3) == told(unit, "dead-letters", "list")[1]
         assert run(unit, "dead-letters", "show", 1).exit_code == 2
 
     def test_named_ones_are_sent_again(self, unit: UnitFolder, asked: list[str] | None) -> None:
@@ -123,9 +125,10 @@ class TestDeadLetters:
 
     @pytest.mark.usefixtures("asked")
     def test_all_of_them_are_sent_again(self, unit: UnitFolder) -> None:
-        assert "2 are sent again" in run(unit, "dead-letters", "retry", "--all").stdout
+        assert "2 wait for the hub again" in run(unit, "dead-letters", "retry", "--all").stdout
         assert told(unit, "dead-letters", "list") == []
         assert told(unit, "dead-letters", "retry", "--all") == {"retried": 0}
+        assert run(unit, "dead-letters", "list").stdout == "the hub refused nothing\n"
 
     def test_more_than_fit_into_one_request(self, unit: UnitFolder) -> None:
         unit.record(*(seen(number) for number in range(1, 1201)))
@@ -182,7 +185,26 @@ class TestCsv:
     def test_every_day_the_record_has(self, unit: UnitFolder) -> None:
         assert told(unit, "csv", "rebuild", "--all") == [{"day": DAY, "lines": 4}]
         assert told(unit, "csv", "rebuild") == [{"day": DAY, "lines": 4}]
-        assert f"{DAY}  4 lines" in run(unit, "csv", "rebuild").stdout
+        text = run(unit, "csv", "rebuild").stdout
+        assert f"{DAY}  4 lines" in text
+        assert f"written to {unit.data / 'csv'}" in text
+
+    @pytest.mark.usefixtures("asked")
+    def test_for_a_day_on_which_nobody_was_marked_no_file_is_made(self, unit: UnitFolder) -> None:
+        assert told(unit, "csv", "rebuild", "--day", "2026-03-01") == [{"day": "2026-03-01", "lines": 0}]
+        assert "marks nobody" in run(unit, "csv", "rebuild", "--day", "2026-03-01").stdout
+        assert not (unit.data / "csv").exists()
+
+    def test_a_folder_that_cannot_be_written_is_said_with_the_remedy_and_the_unit_goes_on(
+        self, unit: UnitFolder, asked: list[str] | None
+    ) -> None:
+        (unit.data / "csv").write_text("no folder")
+        for words in (["csv", "rebuild"], ["csv", "rebuild", "--all", "--json"]):
+            result = run(unit, *words)
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert f"{unit.data / 'csv'} is no folder" in result.stderr
+            assert "storage.csv_dir" in result.stderr
+        assert told(unit, "status")["state"] == ("stopped" if asked is None else "watching")
 
     @pytest.mark.parametrize("arguments", [["--day", "monday"], ["--day", DAY, "--all"], ["--day", "9999-12-31"]])
     def test_what_is_no_day_is_refused(self, unit: UnitFolder, arguments: list[str]) -> None:
@@ -217,6 +239,24 @@ class TestStatus:
         text = run(unit, "status").stdout
         assert "waiting  3" in text
         assert "last delivery at  -" in text
+
+    def test_for_people_it_is_in_words_and_names_the_codes_that_the_runbook_explains(self, unit: UnitFolder) -> None:
+        fill(unit)
+        problem = {"code": "broker_lost", "text": "no broker answers"}
+        with running(unit, {"state": "degraded", "connected": False, "problems": [problem]}):
+            text = run(unit, "status").stdout
+
+        assert "connected  no" in text
+        assert "problem  broker_lost: no broker answers" in text
+
+    def test_a_unit_that_cannot_say_how_it_is_is_no_unit_that_is_well(self, unit: UnitFolder) -> None:
+        fill(unit)
+        refusal = {"ok": False, "problem": "this is no request that this version knows", "hint": "start it again"}
+        with running(unit, refusal):
+            result = run(unit, "status")
+
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "start it again" in result.stderr
 
     def test_a_record_that_was_damaged_is_told_of(self, unit: UnitFolder) -> None:
         fill(unit)
@@ -258,3 +298,5 @@ def test_every_command_explains_itself(words: list[str]) -> None:
 
     assert result.exit_code == 0
     assert "--config" in result.stdout
+    # Brackets in a help text are taken for markup, and vanish.
+    assert "$ROLLCALL_EDGE_CONFIG" in result.stdout

@@ -80,3 +80,24 @@ def test_importing_the_commands_does_not_load_numpy_before_the_threads_are_set(t
     loaded = python("import sys, edge.cli; print('numpy' in sys.modules)", tmp_path)
 
     assert loaded.strip() == "False"
+
+
+INTERRUPTED = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "edge.cli.commands":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+import edge.cli
+try:
+    edge.cli.main()
+except SystemExit as exc:
+    print(exc.code)
+"""
+
+
+def test_ctrl_c_while_the_program_is_still_being_loaded_is_no_fault_of_it(tmp_path: Path) -> None:
+    assert python(INTERRUPTED, tmp_path).strip() == "130"

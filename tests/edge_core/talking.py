@@ -197,6 +197,7 @@ class Unit:
                 self._carry_out(action)
             except StorageFull:
                 self.problems["disk_full"] = ""
+                self.talk.not_done(action, self.now)
 
     def _carry_out(self, action: Action) -> None:  # noqa: C901 (one line for each kind of action)
         match action:

@@ -1,13 +1,26 @@
 """The conversation as a whole: restored hubs, old copies, taken places, audits, and the time."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from edge.core.actions import Delivered, Record, Send
-from edge.core.greeting import NO_ANSWER
-from protocol.delivery import Audit, AuditAnswer, EventBatch, Hello, Receipt, Rejection, SeqRange, Welcome, ranges
+from edge.core.greeting import NO_ANSWER, Greeted
+from edge.core.ports import DeadLetter
+from protocol.delivery import (
+    Audit,
+    AuditAnswer,
+    EventBatch,
+    Hello,
+    RangeDigest,
+    Receipt,
+    Rejection,
+    SeqRange,
+    Welcome,
+    ranges,
+)
 from protocol.events import Anchor
 from protocol.status import Status
 from tests.builders import uid
@@ -232,6 +245,172 @@ def test_a_full_disk_that_refuses_a_new_stream_is_no_fault_and_it_is_begun_later
         old.tick(11.0)
     old.settle(hub)
     assert everything_is_at_the_hub_once(old, hub)
+
+
+def an_old_copy() -> tuple[Unit, HubModel]:
+    """Return a unit whose file is older than what the hub has of it, and its hub."""
+    _, hub = talking(20)
+    old = Unit(MemoryJournal(), FakeClock(quality="holdover"))
+    for _ in range(1000):
+        old.clock.new_id()
+    old.record(8)
+    old.connect()
+    old.tick()
+    return old, hub
+
+
+def test_a_new_stream_that_a_full_disk_refuses_is_not_asked_for_in_a_hot_loop() -> None:
+    """The hub must not be greeted and sent the same refused events as fast as it answers."""
+    old, hub = an_old_copy()
+    old.journal.trouble.fill()
+    said: list[Send] = []
+    for _ in range(600):
+        old.serve(hub)
+        said += old.tick(0.1)
+    assert sum(send.channel == "hello" for send in said) == 0
+    assert sum(isinstance(send.message, EventBatch) for send in said) <= 8
+    old.journal.trouble.heal()
+    old.settle(hub)
+    assert everything_is_at_the_hub_once(old, hub)
+
+
+def test_a_new_stream_is_greeted_with_once_and_before_its_first_batch() -> None:
+    old, hub = an_old_copy()
+    old.serve(hub)
+    old.record(3)
+    sends = old.tick()
+    assert [(send.channel, getattr(send.message, "epoch", "")) for send in sends] == [("hello", old.journal.epoch)]
+    assert old.tick(0.1) == []
+
+
+def test_what_a_restored_hub_lost_is_sent_again_when_a_full_disk_refused_that_at_first() -> None:
+    unit, hub = talking(10)
+    hub.forget(EPOCH, range(4, 100))
+    unit.journal.trouble.fill()
+    unit.connect()
+    for _ in range(20):
+        unit.tick(10.0)
+        unit.serve(hub)
+    assert unit.journal.waiting().events == 0
+    assert "hub_restored" in unit.problems
+    unit.journal.trouble.heal()
+    unit.tick(30.0)
+    unit.settle(hub)
+    assert everything_is_at_the_hub_once(unit, hub) or max(hub.times_taken.values()) == 2
+    assert len(hub.ids) == len(unit.journal.events)
+
+
+def test_what_an_audit_misses_is_sent_again_when_a_full_disk_refused_that_at_first() -> None:
+    unit, hub = talking(10)
+    hub.forget(EPOCH, [5])
+    unit.journal.trouble.fill()
+    for _ in range(30):
+        unit.tick(60)
+        unit.serve(hub)
+    unit.journal.trouble.heal()
+    unit.tick(30.0)
+    unit.settle(hub)
+    assert len(hub.ids) == len(unit.journal.events)
+
+
+class Measured(MemoryJournal):
+    """Tells how much is put back, read or searched at once."""
+
+    requeued: list[int]
+    read: list[int]
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.requeued, self.read = [], []
+
+    def requeue(self, epoch: str, ranges: Sequence[SeqRange]) -> int:
+        self.requeued.append(sum(span.last - span.first + 1 for span in ranges))
+        return super().requeue(epoch, ranges)
+
+    def digests(self, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
+        self.read.append(most)
+        return super().digests(epoch, size, most, below)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        raise AssertionError("reads every body that was ever refused")
+
+    def refusals(self, *_asked: object) -> list[tuple[int, str]]:
+        return []
+
+
+def test_a_large_loss_is_put_back_slice_by_slice_so_that_no_step_takes_long() -> None:
+    """A step that takes long is taken for a stuck one, and the program would be ended in the middle, each time."""
+    clock = FakeClock(quality="holdover")
+    unit, journal = Unit(Measured(clock), clock), Measured(clock)
+    unit.journal = unit.talk.journal = journal
+    lost = 12_300
+    unit.connect()
+    unit.tick()
+    (hello,) = unit.on("hello")
+    assert isinstance(hello, Hello)
+    journal._streams[EPOCH] = lost + 7
+    said = hello.model_copy(update={"last_seq": lost + 7, "delivered_seq": lost + 7, "kept_seq": 8})
+    unit.talk._greeting._sent[hello.hello_id or ""] = Greeted(said, unit.clock.monotonic_s())
+    unit.hear(HubModel().welcome(hello, unit.true_time))
+    for _ in range(20):
+        assert "hub_restored" in unit.problems
+        unit.tick(0.5)
+    assert journal.requeued == [2000] * 6 + [300]
+
+
+def test_a_welcome_in_the_middle_of_a_repair_does_not_begin_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put back first is confirmed again by then, and the rest looks like another loss."""
+    monkeypatch.setattr("edge.core.repairs.SLICE_SEQS", 4)
+    unit, hub = Unit(status_every_s=0.5), HubModel()
+    unit.record(19)
+    unit.connect()
+    unit.settle(hub)
+    hub.forget(EPOCH, range(1, 100))
+    hub.times_taken.clear()
+    said: list[str] = []
+    for _ in range(12):
+        unit.connect()
+        for _ in range(4):
+            unit.tick(0.2)
+            unit.serve(hub)
+        said.append(unit.problems.get("hub_restored", "over"))
+        assert said[-1] != "over" or len(hub.ids) == len(unit.journal.events)
+    first, *others = dict.fromkeys(said)
+    assert "after event 0;" in first
+    assert others == ["over"]
+    assert everything_is_at_the_hub_once(unit, hub)
+
+
+def test_an_audit_reads_a_long_stream_page_by_page_and_asks_for_all_of_it() -> None:
+    clock = FakeClock(quality="holdover")
+    unit = Unit(Measured(clock), clock)
+    hub = HubModel()
+    unit.connect()
+    unit.settle(hub)
+    pages = [
+        [RangeDigest(first=first, last=first + 999, count=1000, xor64="0" * 16) for first in range(1, 120_001, 1000)]
+    ]
+
+    def digests(epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
+        assert (epoch, size) == (EPOCH, 1000)
+        assert most <= 25
+        return [one for one in pages[0] if below is None or one.last < below][-most:]
+
+    unit.journal.digests = digests  # type: ignore[method-assign]
+    for _ in range(1400):
+        unit.tick(1.0)
+    audits = [message for message in unit.on("audit") if isinstance(message, Audit)]
+    assert [len(audit.digests) for audit in audits] == [25, 25, 25, 25, 20]
+    assert sorted(digest.first for audit in audits for digest in audit.digests) == [*range(1, 120_001, 1000)]
+    # The answer to the first page alone is not yet the end of it.
+    for audit in audits:
+        unit.hear(AuditAnswer(epoch=EPOCH, audit_id=audit.audit_id))
+    for _ in range(20):
+        unit.tick(3600)
+    assert len(unit.on("audit")) == 5
+    for _ in range(4):
+        unit.tick(3600)
+    assert len(unit.on("audit")) > 5
 
 
 def test_receipts_of_our_earlier_streams_are_believed_and_those_of_others_are_not() -> None:
@@ -503,6 +682,31 @@ class TestTime:
             unit.tick(1)
             unit.serve(hub)
         assert len(self.anchors(unit)) == 1
+
+    def test_without_a_time_server_the_hub_is_asked_for_the_time_every_six_hours(self) -> None:
+        """A crystal is off by seconds within days, and a connection may last for weeks."""
+        unit, hub = self.unit(), HubModel()
+        unit.connect()
+        hellos = 0
+        for _ in range(4 * 24 * 6):
+            sends = unit.tick(150)
+            hellos += sum(send.channel == "hello" for send in sends)
+            unit.serve(hub, sends)
+        assert [anchor.source for anchor in self.anchors(unit)] == ["welcome"] * 4
+        assert hellos == 4
+
+    def test_with_a_time_server_the_hub_is_not_asked_for_the_time(self) -> None:
+        unit, hub = self.unit(), HubModel()
+        unit.clock.set_wall(unit.true_time)
+        unit.clock.quality = "synced"
+        unit.connect()
+        hellos = 0
+        for _ in range(4 * 24 * 6):
+            sends = unit.tick(150)
+            hellos += sum(send.channel == "hello" for send in sends)
+            unit.serve(hub, sends)
+        assert hellos == 1
+        assert [anchor.source for anchor in self.anchors(unit)] == ["ntp"]
 
     @pytest.mark.parametrize("answer_s", [1.81, 5.1, 60.0])
     def test_an_answer_that_took_long_tells_no_time_and_is_asked_for_once_more(self, answer_s: float) -> None:

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from edge.core import repairs
 from edge.core.actions import Send
 from edge.core.errors import StorageFull
 from edge.core.greeting import NO_ANSWER
@@ -24,6 +25,8 @@ class ConversationMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # A loss is then put back in several steps.
+        self.slice_seqs, repairs.SLICE_SEQS = repairs.SLICE_SEQS, 3
         clock = FakeClock(quality="holdover")
         self.hub = HubModel(limits=LIMITS)
         self.unit = Unit(MemoryJournal(clock=clock), clock, jitter=0.5)
@@ -157,6 +160,12 @@ class ConversationMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Now everything works: honest hub, good network, and an audit."""
+        try:
+            self._end_well()
+        finally:
+            repairs.SLICE_SEQS = self.slice_seqs
+
+    def _end_well(self) -> None:
         unit = self.unit
         unit.journal.trouble.heal()
         unit.sent.clear()

@@ -324,6 +324,65 @@ def test_what_the_hub_no_longer_has_does_not_keep_the_unit_from_what_it_has() ->
     assert refused(gallery(4).head, Unit(store=unit.store)) == "rollback"
 
 
+def test_an_older_head_that_was_ignored_is_followed_when_the_hub_turns_out_to_lack_the_newer_one() -> None:
+    """Its database was restored, and it announced that before it answered: it does not announce it again soon."""
+    unit, restored = Unit(), gallery(6, 4)
+    unit.swap(gallery(5))
+    unit.sync.on_head(gallery(8, 2).head)
+    unit.want()
+    for late in (gallery(7, 3), restored):
+        assert unit.sync.on_head(late.head) is None
+    missing = Part(kind="manifest", hash=gallery(8, 2).body.manifest_hash, missing=True)
+    with pytest.raises(GalleryRefused):
+        unit.sync.on_part(missing)
+    assert unit.fetch(gallery(7, 3)).head.revision == 7
+    unit.sync.abandon()
+    unit.sync.on_head(gallery(8, 2).head)
+    unit.sync.on_head(restored.head)
+    with pytest.raises(GalleryRefused):
+        unit.sync.on_part(missing)
+    assert unit.fetch(restored).head.revision == 6
+
+
+def test_an_older_head_is_forgotten_with_the_transfer_during_which_it_came() -> None:
+    unit = Unit()
+    unit.sync.on_head(gallery(6, 4).head)
+    unit.sync.on_head(gallery(5).head)
+    newer = gallery(7, 3)
+    unit.sync.on_head(newer.head)
+    with pytest.raises(GalleryRefused):
+        unit.sync.on_part(Part(kind="manifest", hash=newer.body.manifest_hash, missing=True))
+    assert unit.fetch(newer).head.revision == 7
+
+
+@pytest.mark.parametrize("what", ["list", "template", "all"])
+def test_what_a_full_disk_gave_up_of_a_gallery_on_its_way_is_fetched_again_later(what: str) -> None:
+    """Not at once: the disk would give it up again, and again."""
+    unit, source = Unit(), gallery()
+    unit.sync.on_head(source.head)
+    unit.take(answer(source, unit.want(after_s=1.0)))
+    unit.take(answer(source, unit.want(after_s=1.0))[:-1])
+    manifest = source.body.manifest_hash
+    templates = [content_hash for content_hash in unit.store.content if content_hash != manifest]
+    gone = {"list": [manifest], "template": templates[:1], "all": list(unit.store.content)}[what]
+    unit.store.drop(gone)
+    assert unit.sync.complete() is None
+    asked = [second for second in range(400) if unit.want(after_s=1.0)]
+    assert 290 <= asked[0] <= 310
+    assert len(unit.open_everything(unit.fetch(source))) == 3
+
+
+def test_a_list_that_this_disk_damaged_while_its_templates_were_fetched_is_fetched_again() -> None:
+    unit, source = Unit(), gallery()
+    unit.sync.on_head(source.head)
+    unit.take(answer(source, unit.want(after_s=1.0)))
+    unit.store.damage(source.body.manifest_hash)
+    assert unit.sync.piece(source.body.manifest_hash) is None
+    assert unit.sync.complete() is None
+    assert unit.want() == Want(items=(Wanted(kind="manifest", hash=source.body.manifest_hash),))
+    assert len(unit.open_everything(unit.fetch(source))) == 3
+
+
 def test_a_piece_that_this_disk_damaged_is_fetched_again_and_the_others_are_not() -> None:
     unit, source = Unit(), gallery()
     unit.swap(source)

@@ -1,12 +1,11 @@
-"""What commands may ask: done or refused with a reason, and a broken disk still ends the program."""
+"""What commands may ask: done or refused with a reason, and a broken record still ends the program."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from edge.core.errors import StorageFailed
+from edge.core.errors import StorageDamaged, StorageFailed, StorageReadOnly
 from edge.loops.control import MOST_LETTERS, ControlDesk, ControlLoop
 from protocol.delivery import Rejection
 from tests.builders import seen
@@ -17,8 +16,8 @@ DAYS = ["2026-03-02", "2026-03-03"]
 
 class Files:
     def __init__(self) -> None:
-        self.rebuilt: list[tuple[str, Mapping[str, str], bool]] = []
-        self.paused = False
+        self.rebuilt: list[tuple[str, Mapping[str, str]]] = []
+        self.error: StorageFailed | None = None
 
     def days(self) -> list[str]:
         return DAYS
@@ -26,23 +25,17 @@ class Files:
     def rebuild(self, day: str, names: Mapping[str, str]) -> int:
         if day not in DAYS:
             raise ValueError(day)
-        self.rebuilt.append((day, names, self.paused))
+        if self.error:
+            raise self.error
+        self.rebuilt.append((day, names))
         return 17
-
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        self.paused = True
-        yield
-        self.paused = False
 
 
 class Room:
     def __init__(self) -> None:
         self.journal = MemoryJournal()
         self.files = Files()
-        self.desk = ControlDesk(
-            self.journal, self.files, lambda: {"x": "S1_Ann"}, lambda: {"state": "watching"}, self.files.pause
-        )
+        self.desk = ControlDesk(self.journal, self.files, lambda: {"x": "S1_Ann"}, lambda: {"state": "watching"})
         self.journal.append([seen(event=number) for number in range(1, 4)])
         self.epoch = self.journal.epoch
         self.journal.rejected(self.epoch, [Rejection(seq=1, code="invalid"), Rejection(seq=3, code="conflict")])
@@ -69,11 +62,10 @@ def test_all_of_them_are_sent_again(room: Room) -> None:
     assert room.desk.answer({"command": "retry", "letters": None}) == {"ok": True, "retried": 2}
 
 
-def test_a_day_is_written_anew_while_nobody_records(room: Room) -> None:
+def test_a_day_is_written_anew_with_the_names_of_the_gallery(room: Room) -> None:
     assert room.desk.answer({"command": "csv_days"}) == {"ok": True, "days": DAYS}
     assert room.desk.answer({"command": "csv_rebuild", "day": DAYS[0]}) == {"ok": True, "lines": 17}
-    assert room.files.rebuilt == [(DAYS[0], {"x": "S1_Ann"}, True)]
-    assert not room.files.paused
+    assert room.files.rebuilt == [(DAYS[0], {"x": "S1_Ann"})]
 
 
 @pytest.mark.parametrize(
@@ -137,3 +129,26 @@ def test_a_broken_disk_is_answered_and_then_ends_the_program(room: Room) -> None
         ControlLoop(counter, room.desk).step()
     assert counter.answers[0]["ok"] is False
     assert "does not answer" in counter.answers[0]["problem"]
+
+
+@pytest.mark.parametrize("error", [StorageFailed, StorageReadOnly])
+def test_a_folder_for_the_copy_that_cannot_be_used_is_answered_and_ends_nothing(
+    room: Room, error: type[StorageFailed]
+) -> None:
+    """Who mistypes `storage.csv_dir`, or pulls the stick out, must not end recognition with `csv rebuild`."""
+    room.files.error = error("the folder cannot be written", hint="check storage.csv_dir")
+    counter = OneRequest({"command": "csv_rebuild", "day": DAYS[0]})
+
+    assert ControlLoop(counter, room.desk).step()
+    assert counter.answers == [
+        {"ok": False, "problem": "the folder cannot be written", "hint": "check storage.csv_dir"}
+    ]
+
+
+def test_a_damaged_record_ends_the_program_also_when_a_copy_was_asked_for(room: Room) -> None:
+    room.files.error = StorageDamaged("unit.db is damaged")
+    counter = OneRequest({"command": "csv_rebuild", "day": DAYS[0]})
+
+    with pytest.raises(StorageDamaged):
+        ControlLoop(counter, room.desk).step()
+    assert counter.answers[0]["ok"] is False

@@ -809,9 +809,149 @@ def test_a_full_disk_keeps_the_unit_from_beginning_a_new_stream_and_it_goes_on_w
     assert talk.journal.epoch == EPOCH
     assert talk.epochs == []
     talk.journal.trouble.heal()
-    talk.step(after_s=11)
-    talk.welcome(high_water=7)
+    talk.step(after_s=31)
+    assert talk.journal.epoch != EPOCH
     assert talk.epochs == [talk.journal.epoch]
+
+
+class TestRefusedChannels:
+    """A broker whose rules lack something, and which ends the connection over it: the rest must get on."""
+
+    def refuse(self, talk: Talk, channel: str, *, cuts: bool = True) -> None:
+        talk.news.put(Refused("the broker refuses a message of this unit", channel))
+        if cuts:
+            talk.news.put(Disconnected("the broker ended the connection after it had refused a message"))
+        talk.step()
+        if cuts:
+            talk.connect()
+            talk.welcome(high_water=talk.journal.positions()[1])
+
+    def ways(self, talk: Talk) -> list[str]:
+        """Return on which channel each batch of sightings went."""
+        batches = talk.batches()
+        return [sent.address.channel for sent in talk.uplink.published if sent.message in batches]
+
+    def messages(self, talk: Talk, channel: str, seconds: int) -> int:
+        """Return how many messages go out on a channel within so many seconds."""
+        before = len(talk.on(channel))
+        for _ in range(seconds):
+            talk.step(after_s=1.0)
+        return len(talk.on(channel)) - before
+
+    def test_what_happens_now_goes_the_other_way_while_its_channel_is_refused(self) -> None:
+        talk = Talk()
+        talk.welcome()
+        talk.take(talk.live_batches()[-1])
+        talk.record(1)
+        talk.step()
+        assert self.ways(talk) == ["events"]
+        self.refuse(talk, "events")
+        assert self.ways(talk) == ["events", "backlog"]
+        talk.take(talk.batches()[-1])
+        talk.record(1)
+        talk.step()
+        assert self.ways(talk) == ["events", "backlog", "backlog"]
+        talk.take(talk.batches()[-1])
+        talk.step(after_s=5.0)
+        talk.record(1)
+        talk.step()
+        assert self.ways(talk) == ["events", "backlog", "backlog", "events"]
+        assert talk.problems() == ["broker_refuses"]
+        talk.news.put(Accepted("events"))
+        talk.step()
+        assert talk.problems() == []
+
+    def test_when_both_are_refused_the_broker_is_tried_ever_more_rarely_and_once_a_minute_at_least(self) -> None:
+        talk = Talk()
+        talk.welcome()
+        talk.record(1)
+        talk.step()
+        gaps = []
+        for _ in range(14):
+            self.refuse(talk, "events" if talk.uplink.published[-1].address.channel == "events" else "backlog")
+            before, waited = len(talk.batches()), 0
+            while len(talk.batches()) == before and waited < 200:
+                talk.step(after_s=1.0)
+                waited += 1
+            gaps.append(waited)
+        assert max(gaps) <= 60
+        assert max(gaps[-4:]) >= 25
+        talk.take(talk.batches()[-1])
+        assert not talk.waiting()
+
+    def test_a_gallery_arrives_while_records_are_refused(self) -> None:
+        talk = Talk()
+        talk.welcome()
+        talk.record(1)
+        talk.step()
+        self.refuse(talk, "events")
+        self.refuse(talk, "backlog")
+        source = HUB.gallery(5, {1: [face_of(1)]}, without_template=[15])
+        talk.say("head", source.head)
+        for _ in range(3):
+            for want in [message for message in talk.on("want") if isinstance(message, Want)]:
+                for part in source.parts(want):
+                    talk.say("part", part)
+            talk.step(after_s=1.0)
+        assert talk.applied()[-1].revision == 5
+
+    def test_wants_are_held_back_too_and_come_again(self) -> None:
+        talk = Talk()
+        talk.welcome()
+        talk.say("head", HUB.gallery(5, {1: [face_of(1)]}).head)
+        assert len(talk.on("want")) == 1
+        self.refuse(talk, "want", cuts=False)
+        talk.say("head", HUB.gallery(5, {1: [face_of(1)]}).head)
+        assert len(talk.on("want")) == 1
+        assert self.messages(talk, "want", 4) == 0
+        assert self.messages(talk, "want", 60) >= 1
+
+    @pytest.mark.parametrize("cuts", [False, True])
+    def test_what_the_hub_should_hear_of_the_gallery_is_said_again_when_the_broker_takes_it(self, cuts: bool) -> None:
+        talk = Talk()
+        talk.welcome()
+        source = HUB.gallery(5, {}, without_template=[15])
+        talk.say("head", source.head)
+        (want,) = [message for message in talk.on("want") if isinstance(message, Want)]
+        for part in source.parts(want):
+            talk.say("part", part)
+        assert len(talk.applied()) == 1
+        self.refuse(talk, "applied", cuts=cuts)
+        if cuts:
+            talk.say("head", source.head)
+        assert self.messages(talk, "applied", 4) == 0
+        assert self.messages(talk, "applied", 10) == 1
+        assert talk.applied()[-1].revision == 5
+
+    def test_greetings_and_the_status_are_held_back_too(self) -> None:
+        talk = Talk()
+        talk.step()
+        self.refuse(talk, "hello", cuts=False)
+        talk.news.put(Connected())
+        assert self.messages(talk, "hello", 4) == 0
+        assert self.messages(talk, "hello", 2) == 1
+        talk.welcome()
+        self.refuse(talk, "status", cuts=False)
+        talk.news.put(Connected())
+        assert self.messages(talk, "status", 4) == 0
+        assert self.messages(talk, "status", 3) == 1
+
+
+def test_the_figures_of_a_status_are_read_once_for_it() -> None:
+    """Some of them tell what was since the last reading: a second one would find nothing any more."""
+    talk = Talk()
+    readings = 0
+
+    def live() -> Condition:
+        nonlocal readings
+        readings += 1
+        return talk.live
+
+    talk.loop.conversation.surroundings = UnitSurroundings(talk.health, talk.keeper, talk.recorder, live)
+    talk.welcome()
+    for _ in range(100):
+        talk.step(after_s=1.0)
+    assert readings == len(talk.statuses()) > 3
 
 
 def test_what_the_hub_refuses_for_its_place_is_moved_to_a_new_stream_and_sent_again() -> None:

@@ -70,6 +70,60 @@ def test_an_erased_student_is_gone_from_disk_and_memory_with_a_receipt() -> None
     assert set(unit.store.content) == set(newer.content)
 
 
+class TestReceiptsForErasures:
+    """The number of the gallery in use is the receipt: the hub tells the school that somebody is gone."""
+
+    def test_the_hub_hears_nothing_while_what_was_deleted_can_still_be_read(self) -> None:
+        unit = Unit()
+        unit.follow(gallery(5, 1, 2, 3))
+        unit.store.not_erased = "what was deleted can still be read"
+        newer = gallery(6, 2)
+
+        assert unit.follow(newer) is None
+        assert unit.students == {student(2)}
+        assert unit.problems() == ["erasure_waits"]
+        assert unit.keeper.on_head(newer.head) is None
+        assert unit.keeper.finish_if_complete() is None
+
+        unit.store.not_erased = ""
+        said = unit.keeper.finish_if_complete()
+        assert said is not None
+        assert (said.revision, said.erased) == (6, (student(1), student(3)))
+        assert unit.problems() == []
+        assert unit.keeper.finish_if_complete() is None
+
+    def test_a_refusal_waits_too_since_it_names_the_gallery_in_use(self) -> None:
+        unit = Unit()
+        unit.follow(gallery(5, 1, 2))
+        unit.store.not_erased = "what was deleted can still be read"
+        unit.follow(gallery(6, 2))
+
+        assert unit.keeper.on_head(gallery(4, 1).head) is None
+        unit.store.not_erased = ""
+        said = unit.keeper.finish_if_complete()
+        assert said is not None
+        assert (said.revision, said.problem) == (6, "rollback")
+
+    def test_who_was_deleted_and_came_back_meanwhile_is_not_said_to_be_erased(self) -> None:
+        unit = Unit()
+        unit.follow(gallery(5, 1, 2, 3))
+        unit.store.not_erased = "what was deleted can still be read"
+        unit.follow(gallery(6, 2))
+        unit.follow(gallery(7, 2, 3))
+        unit.store.not_erased = ""
+
+        said = unit.keeper.finish_if_complete()
+        assert said is not None
+        assert (said.revision, said.erased) == (7, (student(1),))
+
+    def test_a_start_goes_on_with_an_erasure_before_there_is_a_network(self) -> None:
+        unit = Unit()
+        unit.store.not_erased = "what was deleted can still be read"
+        unit.keeper.open_stored(unit.store.signed_head())
+
+        assert unit.problems() == ["erasure_waits"]
+
+
 def test_until_everything_is_there_the_gallery_in_use_stays() -> None:
     unit, newer = Unit(), gallery(6, 2, 4)
     unit.follow(gallery(5, 1, 2))

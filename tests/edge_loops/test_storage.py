@@ -18,12 +18,13 @@ LOW = 500
 class FakeDisk:
     """`Reserves`: so much space, of which a ballast, staged pieces and old events take some."""
 
-    def __init__(self, free: int = 10_000, *, ballast: int = 8, staged: int = 0, old: int = 0) -> None:
+    def __init__(self, free: int = 10_000, *, ballast: int = 8, staged: int = 0, old: int = 0, pack: int = 0) -> None:
         self.free = free
         self.ballast = ballast
         self.held = True
         self.staged = staged
         self.old = old
+        self.pack = pack
         self.read_only = False
         self.broken = False
         self.done: list[str] = []
@@ -53,6 +54,18 @@ class FakeDisk:
 
     def write_back(self) -> None:
         self._write()
+
+    def try_to_write(self) -> None:
+        self._write()
+        if not self.free:
+            raise StorageFull("the disk is full")
+
+    def drop_pack(self) -> int:
+        dropped, self.pack = self.pack, 0
+        if dropped:
+            self.free += dropped
+            self.done.append("drop pack")
+        return dropped * 1024 * 1024
 
     def drop_staged(self) -> int:
         self._write()
@@ -101,7 +114,7 @@ class Desk:
         self.health = Health()
         self.keeper = StorageKeeper(disk, self.health, self.clock, StorageLimits(LOW, 30))
         self.journal = SmallJournal(disk)
-        self.recorder = Recorder(self.journal, MemoryCsv(), self.health, self.keeper)
+        self.recorder = Recorder(self.journal, MemoryCsv(), self.health, self.keeper, self.clock.monotonic_s)
         self._last = 0
 
     def record(self, count: int = 1) -> int:
@@ -139,10 +152,14 @@ def test_low_space_is_told_before_the_disk_is_full_and_ends_the_film_only() -> N
 
 
 def test_things_are_given_up_in_the_declared_order_and_events_last_of_all() -> None:
-    desk = Desk(FakeDisk(free=2, ballast=8, staged=3, old=4))
+    desk = Desk(FakeDisk(free=1, ballast=8, staged=3, old=4, pack=1))
     desk.keeper.look()
-    assert desk.record(2) == 2
+    assert desk.record() == 1
     assert desk.disk.done == []
+
+    assert desk.record() == 2
+    assert (desk.disk.done, desk.keeper.copies) == (["drop pack"], True)
+    desk.disk.done.clear()
 
     assert desk.record() == 3
     assert desk.disk.done == ["release"]
@@ -196,6 +213,22 @@ def test_a_disk_that_can_only_be_read_gives_up_nothing_and_says_so_until_it_take
     desk.disk.read_only = False
     assert desk.record() == 3
     assert (desk.keeper.disk_state(), desk.problems(), desk.recorder.held) == ("ok", [], 0)
+
+
+@pytest.mark.parametrize("trouble", ["read only", "full"])
+def test_that_the_disk_takes_writes_again_is_found_without_waiting_for_the_next_event(trouble: str) -> None:
+    """In the holidays nothing is recorded for weeks: the status would say so long what was repaired at once."""
+    desk = Desk(FakeDisk(free=0, ballast=0) if trouble == "full" else FakeDisk())
+    desk.disk.read_only = trouble == "read only"
+    desk.record()
+    desk.keeper.look()
+    assert desk.keeper.disk_state() == trouble.replace(" ", "_")
+    assert desk.problems() == [f"disk_{desk.keeper.disk_state()}"]
+
+    desk.disk.read_only, desk.disk.free = False, 10_000
+    desk.keeper.look()
+    assert desk.keeper.disk_state() == "ok"
+    assert desk.problems() == []
 
 
 def test_freeing_space_is_not_tried_for_each_picture_of_a_full_hour() -> None:

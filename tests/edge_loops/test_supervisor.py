@@ -69,6 +69,15 @@ def test_a_loop_that_fails_stops_all_others_and_the_program_says_so(caplog: pyte
     assert caplog.records[0].exc_info is not None
 
 
+def test_after_a_failure_the_others_are_in_a_hurry() -> None:
+    """The program is started again at once: waiting for a hub that is away would only keep attendance waiting."""
+    diary, hurry = Diary(), threading.Event()
+    seen: list[bool] = []
+    delivery = Loop("delivery", lambda: not diary.stop.wait(0.01), finish=lambda: seen.append(hurry.is_set()))
+    assert not Supervisor([Loop("vision", failing), delivery], diary.stop, on_failure=hurry.set).run()
+    assert seen == [True]
+
+
 def test_a_loop_that_fails_while_finishing_makes_the_program_fail() -> None:
     diary = Diary()
     assert not diary.run(Loop("vision", lambda: False, finish=failing_to_end), diary.stop_from("x"))

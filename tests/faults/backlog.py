@@ -6,7 +6,8 @@ from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
 from protocol.events import Event, Left, Seen, Stamp
 from protocol.identifiers import uuid7
-from tests.faults.school import BenchUnit, now_utc
+from tests.faults.bench_unit import BenchUnit
+from tests.faults.school import now_utc
 from tests.faults.scripted_unit import Truth
 
 _AT_ONCE = 500

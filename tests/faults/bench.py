@@ -17,33 +17,51 @@ from tests.faults.school import School
 
 @dataclass(slots=True)
 class Bench:
-    """The bench. One fault at a time."""
+    """The bench. One part of one fault at a time; `tidy` it afterwards."""
 
     say: Callable[[str], None]
     seed: int = 1
     quick: bool = False
     kills: int = 1000
-    minutes: float | None = None
     pack: Path = PACK
     alone: bool = False
     """File systems may be mounted: nobody else sees them, and they end with us."""
+    fault: str = ""
+    """Each fault and each part has chances of its own: what is run before it does not change them."""
+    part: int = 0
+    folders: list[Path] = field(default_factory=list)
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin the chance."""
-        self.chance = random.Random(self.seed)  # noqa: S311 (repeatable bad luck; guards nothing)
+        self.chance = random.Random(f"{self.seed}/{self.fault}/{self.part}")  # noqa: S311 (repeatable bad luck)
+
+    @property
+    def how(self) -> str:
+        """With what chance and how thoroughly, in words."""
+        return f"seed {self.seed}, {self.kills} kills{', quick' if self.quick else ''}"
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Give a scratch folder; kept when an error leaves the block, for a person to look at."""
+        """Give a scratch folder, which is there until `tidy`."""
         folder = Path(tempfile.mkdtemp(prefix="rollcall-faults-"))
+        self.folders.append(folder)
         yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+
+    def tidy(self, *, keep: bool) -> None:
+        """Delete the scratch folders, or keep them for a person to look at, and say where they are."""
+        for folder in self.folders:
+            if keep:
+                self.say(f"kept to be looked at: {folder}")
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+        self.folders.clear()
 
     @contextmanager
     def school(self, **how: Any) -> Iterator[School]:
         """Give a school whose hub runs and whose units do not yet."""
-        with self.folder() as folder, School(folder, self.pack, seed=self.seed, **how) as school:
+        seed = self.seed + 1000 * self.part
+        with self.folder() as folder, School(folder, self.pack, seed=seed, **how) as school:
             yield school
 
     def pause(self, seconds: float) -> None:

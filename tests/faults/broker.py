@@ -9,8 +9,9 @@ from deploy.own_process import wait_until
 from deploy.private_servers import MosquittoSettings, password_file_line
 from deploy.stage import SITE
 from tests.faults.bench import Bench, settled
+from tests.faults.bench_unit import BenchUnit
 from tests.faults.catalogue import Catalogue, Outcome
-from tests.faults.school import BenchUnit, School
+from tests.faults.school import School
 from tests.faults.stranger import Stranger
 
 FAULTS = Catalogue()

@@ -137,7 +137,7 @@ def arm_edge(point: CrashPoint) -> None:
     )
     _around(SqliteJournal, "delivered", point, "edge_before_receipt", None)
     _around(SqliteGallery, "swap", point, "edge_before_swap", None)
-    _around(CsvJournal, "append", point, "edge_before_csv", "edge_after_csv")
+    _around(CsvJournal, "_write", point, "edge_before_csv", "edge_after_csv")
     original = MqttUplink.publish
 
     def publish(self: Any, address: Any, payload: bytes, **named: Any) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from deploy.own_process import ServerFailed, wait_until
 from tests.faults import records
 from tests.faults.bench import Bench, settled
+from tests.faults.bench_unit import BenchUnit
 from tests.faults.catalogue import CannotRun, Catalogue, Outcome, judged
 from tests.faults.forgetful_disk import forgetful, move_data, unit_on_forgetful_disk
 from tests.faults.galleries import enrol_one_more, galleries_agree
-from tests.faults.school import BenchUnit, School
+from tests.faults.school import School
 
 FAULTS = Catalogue()
 _FIFTY_ROWS = """

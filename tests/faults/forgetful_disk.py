@@ -10,8 +10,8 @@ from pathlib import Path
 
 from deploy.environment import PROJECT, program_environment
 from deploy.own_process import wait_until
+from tests.faults.bench_unit import BenchUnit
 from tests.faults.catalogue import CannotRun
-from tests.faults.school import BenchUnit
 
 _SETUP = "run `make faults`, which sets it up, as root"
 

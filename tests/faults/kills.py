@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,21 @@ from deploy.own_process import wait_until
 from deploy.stage import UNIT_RUNS, Stage, StagedUnit, camera_variables
 from tests.faults import records
 from tests.faults.bench import Bench
-from tests.faults.catalogue import Catalogue, Outcome, judged
-from tests.faults.checker import judge
+from tests.faults.catalogue import Catalogue, Outcome, in_words, judged
+from tests.faults.checker import Verdict, judge
 from tests.faults.parts import BenchMariaDb, BenchMosquitto, Part
 from tests.faults.school import School
 
 FAULTS = Catalogue()
 UNITS = 4
+IN_ONE_SCHOOL = 60
+"""Kills in a school before its judgement."""
+_EVERY_S = 0.7
+_EVERY_REAL_S = 2.5
+_BOTH_COME_S = 60.0
 _TICK_S = 0.02
+_HIT_EARLY = 0.1
+_BACK_WITHIN_S = 120.0
 _LONGEST_AWAY_S = 2.5
 
 
@@ -48,7 +56,7 @@ class Victim(Protocol):
 
 @dataclass(slots=True)
 class Campaign:
-    """Kills of several victims by chance: who, when, and for how long they are away."""
+    """Kills of several victims by chance: who, in which order, and for how long they are away."""
 
     victims: Sequence[tuple[str, Victim, int]]
     """Name, victim, and how often it is its turn compared with the others."""
@@ -57,37 +65,32 @@ class Campaign:
     killed: dict[str, int] = field(default_factory=dict)
     _back_at_s: dict[str, float] = field(default_factory=dict)
 
-    def run(self, kills: int, until_s: float | None, tell: Callable[[int], None]) -> int:
-        """Kill so often, at most until a moment of the monotonic clock; return how often it was."""
-        done, next_s = 0, time.monotonic() + self.every_s
-        while done < kills and (until_s is None or time.monotonic() < until_s):
-            now_s = time.monotonic()
-            self._bring_back(now_s)
-            if now_s >= next_s and self._kill_one(now_s):
-                done += 1
-                next_s = now_s + self.chance.uniform(0.1, 1.9) * self.every_s
-                tell(done)
-            time.sleep(_TICK_S)
+    def run(self, kills: int, tell: Callable[[int], None]) -> None:
+        """Kill so often. Raises AssertionError when one whose turn it is does not come back."""
+        for done in range(1, kills + 1):
+            name, victim, _ = self.chance.choices(self.victims, [weight for _, _, weight in self.victims])[0]
+            # Most get something done before; some are hit while they are still starting.
+            early = self.chance.random() < _HIT_EARLY
+            due_s = time.monotonic() + self.chance.uniform(0.1, 1.9) * self.every_s
+            while not (time.monotonic() >= due_s and self._can_be_hit(name, victim, early=early)):
+                if time.monotonic() > due_s + _BACK_WITHIN_S:
+                    raise AssertionError(f"{name} did not come back within {_BACK_WITHIN_S:.0f} s")
+                self._bring_back(time.monotonic())
+                time.sleep(_TICK_S)
+            self._hit(name, victim)
+            tell(done)
         for name, victim, _ in self.victims:
             if name in self._back_at_s:
                 victim.launch()
-        return done
 
-    def _kill_one(self, now_s: float) -> bool:
-        # One that is still starting may be hit too, but not always: something has to get done in between.
-        there = [
-            (name, victim, weight)
-            for name, victim, weight in self.victims
-            if name not in self._back_at_s and victim.running and (victim.ready or self.chance.random() < 0.02)
-        ]
-        if not there:
-            return False
-        name, victim, _ = self.chance.choices(there, [weight for _, _, weight in there])[0]
+    def _can_be_hit(self, name: str, victim: Victim, *, early: bool) -> bool:
+        return name not in self._back_at_s and victim.running and (early or victim.ready)
+
+    def _hit(self, name: str, victim: Victim) -> None:
         victim.kill()
         self.killed[name] = self.killed.get(name, 0) + 1
         away_s = 0.0 if self.chance.random() < 0.4 else self.chance.uniform(0, _LONGEST_AWAY_S)
-        self._back_at_s[name] = now_s + away_s
-        return True
+        self._back_at_s[name] = time.monotonic() + away_s
 
     def _bring_back(self, now_s: float) -> None:
         for name, victim, _ in self.victims:
@@ -100,25 +103,22 @@ class Campaign:
                 victim.kill()
                 self._back_at_s[name] = now_s + 1.0
 
-    def in_words(self) -> str:
+    def counts(self) -> dict[str, int]:
         """Return how often each kind was killed."""
-        kinds: dict[str, int] = {}
+        kinds: Counter[str] = Counter()
         for name, count in self.killed.items():
-            kind = name.split("-")[0]
-            kinds[kind] = kinds.get(kind, 0) + count
-        return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+            kinds[f"kills of {name.split('-')[0]}"] += count
+        return dict(sorted(kinds.items()))
+
+
+def _counts(campaign: Campaign, verdict: Verdict) -> dict[str, int]:
+    return {**campaign.counts(), "events committed": verdict.committed, "events at the hub": verdict.at_hub}
 
 
 def kill_school(
-    school: School,
-    kills: int,
-    chance: random.Random,
-    say: Callable[[str], None],
-    *,
-    every_s: float,
-    minutes: float | None,
-) -> tuple[int, Campaign]:
-    """Kill units, hub, broker and database of a running school by chance; return how often, and how it was."""
+    school: School, kills: int, chance: random.Random, say: Callable[[str], None], *, every_s: float
+) -> Campaign:
+    """Kill units, hub, broker and database of a running school by chance so often; return how it was."""
     victims: list[tuple[str, Victim, int]] = [(f"unit-{n}", unit.program, 10) for n, unit in enumerate(school.units)]
     victims += [("hub", school.hub, 10), ("broker", school.broker, 4), ("database", school.database, 5)]
     campaign = Campaign(victims, chance, every_s)
@@ -127,26 +127,50 @@ def kill_school(
         if done % 25 == 0 or done == kills:
             say(f"{done} of {kills} kills; {sum(unit.committed() for unit in school.units)} events committed")
 
-    until_s = None if minutes is None else time.monotonic() + minutes * 60
-    return campaign.run(kills, until_s, tell), campaign
+    campaign.run(kills, tell)
+    return campaign
 
 
-@FAULTS.fault(0, "random kill -9 of units, hub, broker and database (scripted recogniser)")
+def _scripted(bench: Bench) -> int:
+    return bench.kills - _real(bench)
+
+
+def _real(bench: Bench) -> int:
+    return min(bench.kills, max(6, bench.kills // 10))
+
+
+def _schools(kills: int) -> int:
+    return max(1, -(-kills // IN_ONE_SCHOOL))
+
+
+def _share(kills: int, part: int) -> int:
+    """Return how many of the kills are the part's: all parts together make exactly so many."""
+    schools = _schools(kills)
+    return kills * (part + 1) // schools - kills * part // schools
+
+
+@FAULTS.fault(
+    0,
+    "random kill -9 of units, hub, broker and database (scripted recogniser)",
+    parts=lambda bench: _schools(_scripted(bench)),
+)
 def random_kills(bench: Bench) -> Outcome:
-    kills = bench.kills - bench.kills // 10
+    kills = _share(_scripted(bench), bench.part)
     with bench.school(count=UNITS) as school:
         school.run_units()
-        done, campaign = kill_school(school, kills, bench.chance, bench.say, every_s=0.9, minutes=bench.minutes)
+        campaign = kill_school(school, kills, bench.chance, bench.say, every_s=_EVERY_S)
         problems, verdict = school.settle()
-        figures = (
-            f"{done} kills ({campaign.in_words()}); {verdict.committed} events committed, {verdict.at_hub} at the hub"
-        )
-        return judged([*problems, *verdict.problems], figures, done)
+        counts = _counts(campaign, verdict)
+        return judged([*problems, *verdict.problems], in_words(counts), kills, counts)
 
 
-@FAULTS.fault(0, "random kill -9 of unit, hub, broker and database (real recognition)")
+@FAULTS.fault(
+    0,
+    "random kill -9 of unit, hub, broker and database (real recognition)",
+    parts=lambda bench: _schools(_real(bench)),
+)
 def random_kills_with_real_recognition(bench: Bench) -> Outcome:
-    kills = max(6, bench.kills // 10)
+    kills = _share(_real(bench), bench.part)
     with bench.folder() as folder:
         stage = Stage(folder, bench.pack)
         broker, database = BenchMosquitto(folder / "broker"), BenchMariaDb(folder / "database")
@@ -168,15 +192,14 @@ def random_kills_with_real_recognition(bench: Bench) -> Outcome:
             victims: list[tuple[str, Victim, int]] = [
                 ("unit", program, 10), ("hub", hub, 5), ("broker", broker, 4), ("database", database, 3),
             ]  # fmt: skip
-            campaign = Campaign(victims, bench.chance, 2.5)
+            campaign = Campaign(victims, bench.chance, _EVERY_REAL_S)
 
             def tell(done: int) -> None:
                 if done % 10 == 0:
                     bench.say(f"{done} of {kills} kills with real recognition")
 
-            done = campaign.run(kills, None, tell)
-            program.kill()
-            return _judge_real(stage, unit, program, empty.frames[0].parent, (done, campaign))
+            campaign.run(kills, tell)
+            return _judge_real(stage, unit, program, empty.frames[0].parent, campaign)
 
 
 def _real_unit(unit: StagedUnit, clip: Path) -> Part:
@@ -186,11 +209,15 @@ def _real_unit(unit: StagedUnit, clip: Path) -> Part:
     return program
 
 
-def _judge_real(stage: Stage, unit: StagedUnit, program: Part, empty_room: Path, how: tuple[int, Campaign]) -> Outcome:
+def _judge_real(stage: Stage, unit: StagedUnit, program: Part, empty_room: Path, campaign: Campaign) -> Outcome:
     for server in (stage.broker, stage.database):
         server.start()
     stage.hub.stop()
     stage.hub.start()
+    program.start()
+    # Between the last kills nobody may have had the time to come.
+    wait_until(lambda: _recognised(stage) == 2, _BOTH_COME_S)
+    program.kill()
     still = {"kind": "replay", "source": str(empty_room), "at_end": "stop", "replay_pace": "fast"}
     unit.command("run", "--json", camera={**still, "delivery__drain_s": "90"})
     wait_until(lambda: records.waiting(unit.folder / "data") == 0, 10)
@@ -202,8 +229,11 @@ def _judge_real(stage: Stage, unit: StagedUnit, program: Part, empty_room: Path,
     hub = records.read_hub(database, database.database(stage.database.database))
     unit_id = next(iter(hub.gallery_hashes))
     verdict = judge([records.read_unit(unit_id, unit.folder / "data", truth)], hub)
-    done, campaign = how
-    present = stage.query("SELECT COUNT(DISTINCT student_id) FROM events WHERE kind = 'seen'")[0][0]
-    figures = f"{done} kills ({campaign.in_words()}); {verdict.committed} events committed, {verdict.at_hub} at the hub"
-    wrong = [] if int(str(present)) == 2 else [f"{present} students were recognised, two were there"]
-    return judged([*wrong, *verdict.problems], figures, done)
+    present = _recognised(stage)
+    wrong = [] if present == 2 else [f"{present} students were recognised, two were there"]
+    counts = _counts(campaign, verdict)
+    return judged([*wrong, *verdict.problems], in_words(counts), sum(campaign.killed.values()), counts)
+
+
+def _recognised(stage: Stage) -> int:
+    return int(str(stage.query("SELECT COUNT(DISTINCT student_id) FROM events WHERE kind = 'seen'")[0][0]))

@@ -80,7 +80,7 @@ def lock_conflicts(bench: Bench) -> Outcome:
         return settled(school, killed, f"lock held {held_s} s, {killed} connections killed", wrong=wrong)
 
 
-@FAULTS.fault(15, "a week without a network, then a backlog beside live events")
+@FAULTS.fault(15, "a week without a network, then a backlog beside live events", quiet=True)
 def week_offline(bench: Bench) -> Outcome:
     count = bench.fewer(50_000, 4_000)
     with bench.school() as school:

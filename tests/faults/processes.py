@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable, Sequence
 
 from deploy.own_process import wait_until
 from deploy.programs import CommandFailed
@@ -45,32 +46,32 @@ def crash_hub(school: School, point: str, at_pass: int) -> str | None:
     return None if code == _KILLED else f"the hub did not come to {point} (exit {code})"
 
 
-@FAULTS.fault(1, "kill -9 of the unit at named places")
-def unit_at_named_places(bench: Bench) -> Outcome:
+def _at_named_places(
+    bench: Bench,
+    points: Sequence[str],
+    passes: Sequence[int],
+    crash: Callable[[School, str, int], str | None],
+) -> Outcome:
     with bench.school() as school:
         school.run_units()
         wrong, runs = [], 0
-        for point in EDGE_POINTS:
-            for at_pass in (2, 5)[: bench.fewer(2, 1)]:
+        for point in points:
+            for at_pass in passes[: bench.fewer(len(passes), 1)]:
                 bench.say(f"{point}, pass {at_pass}")
                 runs += 1
-                if problem := crash_unit(school, point, at_pass):
+                if problem := crash(school, point, at_pass):
                     wrong.append(problem)
         return settled(school, runs, wrong=wrong)
+
+
+@FAULTS.fault(1, "kill -9 of the unit at named places")
+def unit_at_named_places(bench: Bench) -> Outcome:
+    return _at_named_places(bench, EDGE_POINTS, (2, 5), crash_unit)
 
 
 @FAULTS.fault(2, "kill -9 of the hub at named places")
 def hub_at_named_places(bench: Bench) -> Outcome:
-    with bench.school() as school:
-        school.run_units()
-        wrong, runs = [], 0
-        for point in HUB_POINTS:
-            for at_pass in (1, 4)[: bench.fewer(2, 1)]:
-                bench.say(f"{point}, pass {at_pass}")
-                runs += 1
-                if problem := crash_hub(school, point, at_pass):
-                    wrong.append(problem)
-        return settled(school, runs, wrong=wrong)
+    return _at_named_places(bench, HUB_POINTS, (1, 4), crash_hub)
 
 
 @FAULTS.fault(4, "kill -9 of the database in the middle of a transaction")
@@ -209,7 +210,7 @@ def killed_migration(bench: Bench) -> Outcome:
         return judged(wrong, f"{crashes} crashes, then it went to its end", crashes)
 
 
-@FAULTS.fault(49, "SIGTERM while a backlog is being delivered")
+@FAULTS.fault(49, "SIGTERM while a backlog is being delivered", quiet=True)
 def stop_while_draining(bench: Bench) -> Outcome:
     from tests.faults.backlog import fill
 

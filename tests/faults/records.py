@@ -76,18 +76,18 @@ def read_lines(path: Path) -> list[str]:
 
 def waiting(data_dir: Path) -> int:
     """Return how many events still wait on the unit; 0 without a file."""
-    try:
-        with closing(open_unit_file(data_dir)) as file:
-            return int(file.execute("SELECT count(*) FROM outbox").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
+    return _count(data_dir, "outbox")
 
 
 def local_count(data_dir: Path) -> int:
     """Return how many events are on the unit's disk; 0 without a file."""
+    return _count(data_dir, "events")
+
+
+def _count(data_dir: Path, table: str) -> int:
     try:
         with closing(open_unit_file(data_dir)) as file:
-            return int(file.execute("SELECT count(*) FROM events").fetchone()[0])
+            return int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 (our own words)
     except sqlite3.OperationalError:
         return 0
 

@@ -24,7 +24,7 @@ _LIMIT_S = 300.0
 _AT_ONCE = 500
 
 
-@FAULTS.fault(45, "a whole fleet reconnects within a second")
+@FAULTS.fault(45, "a whole fleet reconnects within a second", quiet=True)
 def fleet(bench: Bench) -> Outcome:
     count = bench.fewer(10_000, 500)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

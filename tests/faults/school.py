@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,7 @@ from sqlalchemy import Connection
 
 from deploy.own_process import wait_until
 from deploy.private_servers import MosquittoSettings
-from deploy.programs import read_json, run_command
-from deploy.stage import HUB_RUNS, PACK, SITE, Stage
+from deploy.stage import HUB_RUNS, PACK, Stage
 from hub.adapters import gallery_store, roster_store, template_store
 from hub.adapters.template_store import NewTemplate
 from hub.bootstrap import open_office
@@ -25,109 +25,14 @@ from hub.office.context import Office
 from hub.settings import load_settings
 from recognition.adapters.pack_files import read_manifest
 from tests.faults import records
-from tests.faults.checker import HubRecord, UnitRecord, Verdict, judge
+from tests.faults.bench_unit import BenchUnit
+from tests.faults.checker import HubRecord, Verdict, judge
 from tests.faults.parts import BenchMariaDb, BenchMosquitto, Part, settings_variables
 from tests.faults.proxy import FINE, Proxy
-from tests.faults.scripted_eyes import HEIGHT_PX, WIDTH_PX, vector_of
-from tests.faults.scripted_unit import RUNS
+from tests.faults.scripted_eyes import vector_of
 
 ROOM, SECTION = "Room 12", "7a"
 STUDENTS = 20
-FAST = {
-    "camera__width_px": WIDTH_PX,
-    "camera__height_px": HEIGHT_PX,
-    "camera__frames_per_s": 10,
-    "recognition__min_face_px": 60,
-    "recognition__smallest_face_px": 40,
-    "presence__absence_s": 5,
-    "presence__coverage_every_s": 5,
-    "delivery__status_every_s": 1,
-    "delivery__drain_s": 60,
-    "broker__keepalive_s": 5,
-}
-"""Settings of a unit on the bench: small pictures, and a day's work in a minute."""
-SETTLE_S = 120.0
-
-
-class BenchUnit:
-    """A unit: its folder, its program, and the file of what it has committed."""
-
-    def __init__(self, label: str, unit_id: str, folder: Path, broker_port: int, seed: int) -> None:
-        self.label = label
-        self.unit_id = unit_id
-        self.folder = folder
-        self.data_dir = folder / "data"
-        self.truth = folder / "truth"
-        self.camera_fault = folder / "camera.unplugged"
-        self.replaced = False
-        arguments = ["--config", str(folder / "edge.toml"), "--truth", str(self.truth), "--seed", str(seed)]
-        arguments += ["--camera-fault", str(self.camera_fault)]
-        self.program = Part(label, folder, "tests.faults.scripted_unit", arguments, RUNS)
-        self.set(broker__port=broker_port)
-
-    def set(self, **changes: object) -> None:
-        """Change settings of the next start."""
-        self.program.variables |= settings_variables("edge", FAST | changes)
-
-    def committed(self) -> int:
-        """Return how many events its program has committed, by its own file."""
-        return len(records.read_lines(self.truth))
-
-    def waiting(self) -> int:
-        """Return how many events wait on its disk."""
-        return records.waiting(self.data_dir)
-
-    def record(self) -> UnitRecord:
-        """Return everything it holds."""
-        return records.read_unit(self.unit_id, self.data_dir, self.truth, replaced=self.replaced)
-
-    def wait_for(self, more: int, timeout_s: float = 60) -> bool:
-        """Wait until it has committed so many events more."""
-        wanted = self.committed() + more
-        return wait_until(lambda: self.committed() >= wanted, timeout_s)
-
-    def begin(self, *extra: str) -> None:
-        """Start the program with these arguments more than usual."""
-        self.program.extra = list(extra)
-        self.program.start()
-
-    def command(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> Any:
-        """Run a command of the real unit; return what it printed as JSON when `--json` is among the arguments."""
-        done = run_command(
-            "edge",
-            [*arguments, "--config", str(self.folder / "edge.toml")],
-            folder=self.folder,
-            variables=self.program.variables,
-            allowed=allowed,
-        )
-        return read_json(done) if "--json" in arguments else done.stdout
-
-    def quieten(self) -> None:
-        """Begin anew with nobody coming any more, without waiting; nothing is done when that is so already."""
-        if self.program.running and self.program.extra == ["--students", "0"]:
-            return
-        self.program.kill()
-        self.program.wrapper = []
-        self.program.extra = ["--students", "0"]
-        self.program.launch()
-
-    def finish(self, timeout_s: float = SETTLE_S) -> str | None:
-        """Deliver everything with nobody coming any more, and end; return what went wrong, or None."""
-        self.quieten()
-        for _ in range(3):
-            self.begin("--students", "0")
-            # Before it has said so it may still have something to write down, and does not know our signal.
-            wait_until(lambda: self.program.ready or not self.program.running, 30)
-            if not wait_until(lambda: self.waiting() == 0 or not self.program.running, timeout_s):
-                return f"{self.waiting()} events of {self.label} were not delivered within {timeout_s:.0f} s"
-            if self.program.running:
-                self.program.signal(signal.SIGUSR1)
-            code = self.program.wait_for_end(90)
-            self.program.stop()
-            if code == 0 and self.waiting() == 0:
-                return None
-        words = self.program.all_words()[-400:]
-        return f"{self.label} ends with {code} and {self.waiting()} events wait: {words}"
 
 
 class School(Stage):
@@ -194,6 +99,10 @@ class School(Stage):
         """Stop everything that runs."""
         for unit in self.units:
             unit.program.kill()
+        self.hub.stop()
+        # Nobody needs what they would save.
+        self.broker.kill()
+        self.database.kill()
         super().close()
         if self._office is not None:
             self._office.database.close()
@@ -270,10 +179,13 @@ class School(Stage):
         if not self.hub.ready:
             self.hub.stop()
             self.hub.start()
-        for unit in self.units:
-            unit.quieten()
-        problems = [problem for unit in self.units if (problem := unit.finish()) is not None]
-        return problems, self.verdict(galleries=galleries)
+        return self._finish_units(), self.verdict(galleries=galleries)
+
+    def _finish_units(self) -> list[str]:
+        if not self.units:
+            return []
+        with ThreadPoolExecutor(len(self.units)) as pool:
+            return [problem for problem in pool.map(BenchUnit.finish, self.units) if problem is not None]
 
     def hub_record(self) -> HubRecord:
         """Return what the hub holds."""
@@ -335,6 +247,3 @@ def with_file(data_dir: Path, work: Callable[[sqlite3.Connection], None]) -> Non
         connection.commit()
     finally:
         connection.close()
-
-
-__all__ = ["SITE", "BenchUnit", "School"]

@@ -39,7 +39,9 @@ ALL = an_audit(*(digest(first, first + 9) for first in (1, 11, 21, 31)))
 
 
 def differing(school: School, audit: Audit) -> tuple[SeqRange, ...]:
-    return school.database.run(lambda connection: audit_store.differing(connection, UNIT, audit))
+    answer = MySqlEventStore(school.database, ZONE).audit(UNIT, audit)
+    assert answer is not None
+    return answer.differing
 
 
 def lose(school: School, *seqs: int) -> None:
@@ -80,6 +82,19 @@ def test_ranges_beyond_one_query_are_all_compared(store: MySqlEventStore, school
     lose(school, 7)
     many = [digest(seq, seq) for seq in SEQS] * 5
     assert differing(school, an_audit(*many)) == (SeqRange(first=7, last=7),) * 5
+
+
+def test_however_much_a_unit_asks_each_query_and_all_of_them_are_bounded() -> None:
+    widest = [digest_of(first, 10_000) for first in range(1, 5_000_000, 10_000)]
+    slices = audit_store.slices(an_audit(*widest))
+    assert max(sum(one.last - one.first + 1 for one in some) for some in slices) <= 20_000
+    assert sum(one.last - one.first + 1 for some in slices for one in some) == 1_000_000
+    usual = [digest_of(first, 1000) for first in range(1, 500_000, 1000)]
+    assert [one for some in audit_store.slices(an_audit(*usual)) for one in some] == usual
+
+
+def digest_of(first: int, seqs: int) -> RangeDigest:
+    return RangeDigest(first=first, last=first + seqs - 1, count=1, xor64="0" * 16)
 
 
 def test_another_stream_has_nothing_of_this_one(store: MySqlEventStore, school: School) -> None:

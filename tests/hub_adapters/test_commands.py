@@ -81,7 +81,7 @@ def test_migrate_makes_tables_and_keys_and_says_to_keep_a_copy(tmp_path: Path, d
     assert "KEEP A COPY" in person.err
     assert stat.S_IMODE((tmp_path / "hub.key").stat().st_mode) == 0o600
     assert person.json("db", "migrate")["created_keys"] == []
-    assert person.json("db", "check")["version"] == "0003"
+    assert person.json("db", "check")["version"] == "0004"
     assert [row["action"] for row in person.rows(audit)] == ["db.migrate"]
     person.database.close()
 

@@ -347,9 +347,12 @@ def test_messages_of_strangers_change_nothing(store: MySqlEventStore, school: Sc
 
 
 def test_messages_that_cannot_be_used_are_kept_up_to_a_bound(store: MySqlEventStore, school: School) -> None:
-    garbage = Unusable("invalid", "not JSON", Arrival("rollcall/1/x/up", b"\xff\x00", START))
-    assert store.quarantine([garbage] * (MOST_UNUSABLE + 5)) == MOST_UNUSABLE
-    assert store.quarantine([garbage]) == 0
+    garbage = [
+        Unusable("invalid", "not JSON", Arrival("rollcall/1/x/up", b"\xff%d" % number, START))
+        for number in range(MOST_UNUSABLE + 5)
+    ]
+    assert store.quarantine(garbage) == MOST_UNUSABLE
+    assert store.quarantine(garbage) == 0
     assert len(school.rows(quarantine)) == MOST_UNUSABLE
 
 

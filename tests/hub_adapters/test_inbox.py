@@ -44,9 +44,9 @@ def test_what_waited_goes_on_slowly_while_more_urgent_things_come() -> None:
 def test_however_much_is_urgent_some_of_the_rest_is_taken_too(urgent: str, size: int) -> None:
     """A unit that says hello a thousand times a second must not keep everybody's status from being heard."""
     inbox = Inbox(1000, 10**9)
-    for _ in range(900):
-        inbox.put(an_arrival(urgent, b"x" * size))
-        inbox.put(an_arrival("backlog"))
+    for number in range(900):
+        inbox.put(an_arrival(urgent, b"x" * size, an_id(number)))
+        inbox.put(an_arrival("backlog", unit_id=an_id(number)))
     taken = Counter(channels(inbox.take(200, 0)))
     assert taken[urgent] >= taken["backlog"] / 10
     assert taken["backlog"] >= 10
@@ -54,8 +54,8 @@ def test_however_much_is_urgent_some_of_the_rest_is_taken_too(urgent: str, size:
 
 def test_what_is_taken_at_once_is_about_a_transaction() -> None:
     inbox = Inbox(100)
-    for _ in range(50):
-        inbox.put(an_arrival("backlog", b"x" * 100_000))
+    for number in range(50):
+        inbox.put(an_arrival("backlog", b"x" * 100_000, an_id(number)))
     assert len(inbox.take(50, 0)) == 7
     inbox.put(an_arrival("events", b"x" * 1_100_000))
     assert "events" in channels(inbox.take(50, 0))
@@ -83,6 +83,39 @@ def test_large_messages_fill_it_by_their_size() -> None:
     assert inbox.put(an_arrival("events"))
 
 
+def test_a_unit_that_sends_without_end_fills_its_own_share_and_nobody_elses() -> None:
+    inbox = Inbox(5000)
+    kept = sum(inbox.put(an_arrival("events")) for _ in range(10_000))
+    assert kept < 100
+    assert inbox.pressure < 0.05
+    assert inbox.put(an_arrival("events", unit_id=an_id(2)))
+    large = sum(inbox.put(an_arrival("backlog", b"x" * 100_000)) for _ in range(1000))
+    assert large <= 21
+    for _ in range(1000):
+        inbox.put(an_arrival("events", unit_id=an_id(3)))
+    away = Counter(one.topic.split("/")[4] for one in inbox.turned_away())
+    assert 8 <= away[UNIT] <= 32
+    assert away[an_id(3)]
+
+
+def test_units_are_taken_in_turn_however_much_one_of_them_has_sent() -> None:
+    inbox = Inbox(5000)
+    for _ in range(60):
+        inbox.put(an_arrival("events"))
+    for number in range(3):
+        inbox.put(an_arrival("events", unit_id=an_id(number)))
+    taken = Counter(one.topic.split("/")[4] for one in inbox.take(8, 0))
+    assert taken == {UNIT: 5, an_id(0): 1, an_id(1): 1, an_id(2): 1}
+
+
+def test_what_is_compared_waits_beside_the_desk_and_never_before_it() -> None:
+    inboxes = Lanes(2, 100)
+    inboxes.put(an_arrival("audit"))
+    inboxes.put(an_arrival("hello"))
+    assert channels(inboxes.audits.take(10, 0)) == ["audit"]
+    assert channels(inboxes.desk.take(10, 0)) == ["hello"]
+
+
 def test_events_of_a_unit_are_always_in_one_lane_and_nothing_else_is_in_a_lane() -> None:
     inboxes = Lanes(3, 300)
     for number in range(20):
@@ -94,7 +127,7 @@ def test_events_of_a_unit_are_always_in_one_lane_and_nothing_else_is_in_a_lane()
     units = [{one.topic.split("/")[4] for one in lane} for lane in lanes]
     assert sum(len(lane) for lane in units) == 20
     at_the_desk = inboxes.desk.take(200, 0) + inboxes.desk.take(200, 0)
-    assert set(channels(at_the_desk)) == set(UP_CHANNELS) - {"events", "backlog"}
+    assert set(channels(at_the_desk)) == set(UP_CHANNELS) - {"events", "backlog", "audit"}
 
 
 def test_whoever_waits_is_woken_by_what_comes() -> None:

@@ -153,6 +153,33 @@ def test_messages_under_way_are_bounded(own_broker: PrivateMosquitto) -> None:
         eventually(lambda: link.publish(TOPIC, b"x"))
 
 
+def test_parts_of_content_leave_the_line_free_for_receipts(own_broker: PrivateMosquitto) -> None:
+    """A pack for two hundred units must not keep anybody's receipt waiting."""
+    part, receipt = (TOPIC.replace("up/", "down/").replace("events", channel) for channel in ("part", "receipt"))
+    with a_link(own_broker) as link:
+        eventually(lambda: link.connected)
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            parts = sum(link.publish(part, b"x" * 90_000) for _ in range(50))
+            assert 1 <= parts <= 8
+            assert link.publish(receipt, b"x")
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        eventually(lambda: link.publish(part, b"x"))
+        # Whatever was under way when a connection broke takes no room on the next one.
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            while link.publish(part, b"x" * 90_000):
+                pass
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        own_broker.kill()
+        eventually(lambda: not link.connected)
+        own_broker.start()
+        eventually(lambda: link.connected)
+        assert sum(link.publish(part, b"x") for _ in range(5)) == 5
+
+
 def test_a_message_no_reader_takes_never_reaches_the_broker(broker: Broker) -> None:
     with a_link(broker) as link:
         eventually(lambda: link.connected)
@@ -163,10 +190,11 @@ def test_a_message_no_reader_takes_never_reaches_the_broker(broker: Broker) -> N
 def test_many_threads_may_publish_at_once(broker: Broker) -> None:
     import threading
 
+    topics = [TOPIC.replace("11111111-", f"1111{number:04}-", 1) for number in range(100)]
     with a_link(broker, inbox_size=2000) as hub, a_link(broker, filters=["none/+"]) as unit:
         eventually(lambda: hub.connected and unit.connected)
         threads = [
-            threading.Thread(target=lambda: [unit.publish(TOPIC, b"x" * 1000) for _ in range(100)]) for _ in range(4)
+            threading.Thread(target=lambda: [unit.publish(topic, b"x" * 1000) for topic in topics]) for _ in range(4)
         ]
         for thread in threads:
             thread.start()

@@ -17,9 +17,9 @@ from hub.adapters import (
     look_alike_store,
     quarantine_store,
     register_deriving,
+    undated_store,
 )
 from hub.core.attendance import Entry
-from hub.core.dating_bounds import Stretch, UndatedBoot
 from hub.core.galleries import Gallery
 from hub.core.ingest import Refused
 from tests.hub_core.builders import BOOT, EPOCH, START, UNIT, a_student
@@ -27,7 +27,7 @@ from tests.hub_core.builders import BOOT, EPOCH, START, UNIT, a_student
 A_REFUSED = Refused(UNIT, EPOCH, 1, "invalid", "", b"{}", "0" * 64)
 AN_ENTRY = Entry("day:2026-09-01", None, START.date(), START, "Present", "Face Recognition", "day")
 A_CLOCK = {"anchors": 1, "first_ns": 0, "lowest_us": 0, "highest_us": 0}
-AN_UNDATED_BOOT = UndatedBoot(BOOT, (Stretch(EPOCH, 1, 2, None, None),), 0, 1, 0, steady=True, received_us=9)
+AN_UNDATED_BOOT = {"unit_id": UNIT, "boot_id": BOOT, "epoch": EPOCH, "first_seq": 1, "last_seq": 2}
 NOBODY = Gallery(2, b"", b"", b"", {}, frozenset(), frozenset())
 
 
@@ -55,7 +55,7 @@ def upserts_of(work: Callable[[Connection], object]) -> list[str]:
         lambda one: gallery_records._note_erasures(one, UNIT, {a_student(1)}, NOBODY, START),
         lambda one: register_deriving._write(one, START.date(), {a_student(1): [AN_ENTRY]}),
         lambda one: anchor_store._keep_clock(one, UNIT, BOOT, A_CLOCK),
-        lambda one: anchor_store._keep_undated(one, UNIT, [AN_UNDATED_BOOT]),
+        lambda one: undated_store.keep(one, [AN_UNDATED_BOOT]),
     ],
     ids=["look-alikes", "a look-alike", "quarantine", "erasures", "attendance", "a clock", "undated"],
 )

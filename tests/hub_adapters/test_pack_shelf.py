@@ -86,6 +86,22 @@ def test_a_changed_file_is_hashed_once_and_not_for_each_part(
     assert shelf.part("pack_file", name, 1) is not None
 
 
+def test_a_file_that_was_replaced_is_not_hashed_for_each_part_that_somebody_asks_for(
+    shelf: FolderShelf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = bytearray(PACK.files["embedder-f32.bin"])
+    changed[0] ^= 1
+    (folder / "embedder-f32.bin").write_bytes(changed)
+    name = sha256_hex(PACK.files["embedder-f32.bin"])
+    assert shelf.part("pack_file", name, 0) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("hub.adapters.pack_shelf.sha256_of", None)
+        assert shelf.part("pack_file", name, 1) is None
+    (folder / "embedder-f32.bin").write_bytes(PACK.files["embedder-f32.bin"])
+    os.utime(folder / "embedder-f32.bin", (2, 2))
+    assert shelf.part("pack_file", name, 1) is not None
+
+
 def test_a_pack_with_a_file_that_is_too_large_to_travel_is_not_offered(folder: Path) -> None:
     pack = read_pack(folder)
     files = dict(pack.manifest.files)

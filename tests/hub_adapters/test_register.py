@@ -13,7 +13,18 @@ from hub.adapters.register_deriving import ENDED_UNTIL, MySqlRegisterStore
 from hub.adapters.schema import attendance, dirty_students, events, gallery_members, hub_facts, lessons, rooms, sections
 from hub.core.attendance import Entry, Rules, SchoolDays, StudentsDay, entries
 from tests.hub_adapters.school import ZONE, School, utc
-from tests.hub_core.builders import START, UNIT, a_batch, a_coverage, a_left, a_mark, an_anchor, an_event, an_id
+from tests.hub_core.builders import (
+    START,
+    UNIT,
+    a_batch,
+    a_coverage,
+    a_left,
+    a_mark,
+    a_student,
+    an_anchor,
+    an_event,
+    an_id,
+)
 
 pytestmark = pytest.mark.server
 RULES = Rules(early=timedelta(minutes=10), late_after=timedelta(minutes=10), covered_share=0.9)
@@ -93,6 +104,31 @@ def test_unseen_students_are_written_when_the_lesson_has_ended(register: Registe
     }
 
 
+@pytest.mark.parametrize("mode", ["sweep", "a mode of tomorrow"])
+def test_a_look_around_is_no_watch_at_the_door_and_makes_nobody_not_seen(register: Register, mode: str) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(6))
+    register.take(a_coverage(1, utc(6), utc(6, 45), mode=mode))
+    assert register.rows(utc(7)) == {student: ("Not observed", "not_watched")}
+    register.take(a_coverage(2, utc(6), utc(6, 45)), at=utc(7))
+    assert register.rows(utc(7)) == {student: ("Not seen", "not_seen")}
+
+
+def test_the_days_nearest_to_today_are_derived_first_and_those_to_come_last(register: Register) -> None:
+    days = [utc(6, day=day).date() for day in (1, 3, 5, 4, 2)]
+    with register.school.database.transaction() as connection:
+        mark_dirty(connection, [a_student(1), a_student(2)], days)
+
+    def left() -> list[int]:
+        return sorted({row["day"].day for row in register.school.rows(dirty_students)})
+
+    seen = []
+    while register.store.derive(utc(7, day=3), 2):
+        seen.append(left())
+    assert seen == [[1, 2, 4, 5], [1, 4, 5], [4, 5], [5], []]
+
+
 def test_coverage_that_arrives_days_later_changes_not_observed_to_not_seen(register: Register) -> None:
     student = register.school.student(1)
     register.has_template(student)
@@ -156,6 +192,33 @@ def test_an_estimated_event_counts_once_its_bounds_lie_in_the_lesson(register: R
     [row] = [one for one in register.school.rows(attendance) if one["student_id"] == student]
     assert row["timestamp"] == utc(5, 59)
     assert row["notes"] == "The unit's clock was not set: seen between 07:59 and 08:39. Please check."
+
+
+def test_an_estimated_sighting_is_looked_at_on_every_day_it_may_have_been(register: Register) -> None:
+    school, other = register.school, an_id(600)
+    student = school.student(1)
+    school.unit(other, label="door-13")
+    school.put(gallery_members, unit_id=other, student_id=student, from_revision=1, until_revision=None)
+    school.lesson(utc(6, day=2))
+    watch = a_coverage(1, utc(6, day=2), utc(6, 45, day=2), boot_id=an_id(8))
+    register.events.take([a_batch([watch], unit_id=other, number=90, at=utc(7, day=2))])
+    register.take(
+        an_event(1, student_id=an_id(7), at=utc(5, 58)),
+        an_event(
+            2, student_id=student, at="1970-01-01T00:01:00Z", clock="unsynced", boot_id=an_id(9), boottime_ns=60 * 10**9
+        ),
+        an_event(3, student_id=an_id(7), at=utc(6, 40, day=3), boot_id=an_id(10), boottime_ns=10**9),
+        at=utc(9, day=3),
+    )
+
+    def second_day() -> list[tuple[str, str]]:
+        register.rows(utc(10, day=3))
+        return [(row["status"], row["rule"]) for row in school.rows(attendance) if row["day"].day == 2]
+
+    assert second_day() == [("Not observed", "seen_sometime")]
+    # Once it is known when it was, the other days of it are looked at again.
+    register.take(an_anchor(4, utc(6), 120 * 10**9, boot_id=an_id(9)), at=utc(10, day=3))
+    assert second_day() == [("Not seen", "not_seen")]
 
 
 def test_coverage_of_an_estimated_time_makes_nobody_unseen(register: Register) -> None:

@@ -98,7 +98,7 @@ def test_a_worker_that_is_killed_with_batches_in_flight_loses_nothing(
                 return False
 
             assert wait_until(all_answered, 90)
-            assert place.says("worker ended number=2 exit=-9")
+            assert place.says("worker ended number=2 reason='something ended it by SIGKILL")
             assert wait_until(lambda: 2 in workers_of(parent.pid), 30)
         assert place.count(events) == BATCHES * SIZE
     finally:
@@ -122,3 +122,14 @@ def test_workers_that_would_be_refused_again_end_the_whole(place: Place) -> None
     with place.serving("--workers", "2") as parent:
         assert parent.wait(60) == 1
     assert "rollcall-hub db migrate" in place.log.read_text(encoding="utf-8")
+
+
+def test_workers_whose_key_cannot_be_used_end_the_whole_too(place: Place, tmp_path: Path) -> None:
+    """Before it has connected to anything: the next try would end the same way."""
+    place.database.run(migrate)
+    (tmp_path / "hub" / "hub.key").write_bytes(b"short")
+    with place.serving("--workers", "2") as parent:
+        assert parent.wait(60) == 1
+    log = place.log.read_text(encoding="utf-8")
+    assert "hub.key" in log
+    assert "starting again" not in log

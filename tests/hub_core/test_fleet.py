@@ -28,6 +28,23 @@ def heard(state: str | None = "watching", ago_min: float = 1, **changed: Any) ->
 
 
 @pytest.mark.parametrize(
+    ("quarantined", "ago", "said"),
+    [
+        (0, timedelta(hours=23), True),
+        (0, timedelta(hours=25), False),
+        (1, timedelta(days=30), True),
+    ],
+)
+def test_what_found_no_room_in_quarantine_is_said_while_something_waits_there_and_for_a_day(
+    quarantined: int, ago: timedelta, said: bool
+) -> None:
+    unit = heard(quarantined=quarantined, dropped=12, dropped_at=START - ago)
+    texts = {one.code: one.text for one in condition(unit, START).troubles}
+    assert ("quarantine_full" in texts) == said
+    assert not said or texts["quarantine_full"].startswith("12 refused messages found no room in quarantine")
+
+
+@pytest.mark.parametrize(
     ("unit", "state", "text"),
     [
         (heard(), "ok", "watching"),

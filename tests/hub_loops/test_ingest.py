@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.core.errors import BadInput, Conflict
-from hub.core.ingest import Arrival, Batch, Unusable
-from hub.core.ports import Taken
+from hub.core.errors import BadInput, Conflict, HubError, StoreBusy
+from hub.core.ingest import Arrival, Batch, Unusable, busy
+from hub.core.ports import Greeting, Taken
 from hub.loops.ingest import IngestLoop
 from hub.loops.ingest_state import IngestState
 from protocol.base import Envelope
@@ -41,8 +41,9 @@ STRANGE = an_id(66)
 class Hub:
     """An ingest loop with fakes around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: IngestState | None = None) -> None:
         self.clock, self.inbox, self.link = FakeClock(), FakeInbox(), FakeLink()
+        self.limits = Limits()
         self.store = MemoryEventStore([UNIT])
         self.wants: list[tuple[str, Want]] = []
         self.greeted: list[str] = []
@@ -54,6 +55,8 @@ class Hub:
             clock=self.clock,
             on_want=lambda unit_id, want: self.wants.append((unit_id, want)),
             on_greeted=self.greeted.append,
+            state=state,
+            limits=lambda: self.limits,
         )
 
     def hears(self, channel: str, message: Envelope | bytes, *, unit_id: str = UNIT, retained: bool = False) -> None:
@@ -279,7 +282,7 @@ def test_what_waited_is_taken_as_what_happens_now_is(hub: Hub) -> None:
 
 
 def test_the_welcome_names_the_hello_it_answers_and_what_may_be_sent(hub: Hub) -> None:
-    hub.loop._limits = lambda: Limits(backlog_in_flight=1)
+    hub.limits = Limits(backlog_in_flight=1)
     hub.hears("hello", a_hello().model_copy(update={"hello_id": an_id(5)}))
     [welcome] = hub.answers()
     assert isinstance(welcome, Welcome)
@@ -320,10 +323,9 @@ def test_lanes_that_share_their_state_say_once_that_the_database_is_away_and_one
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    first, second = Hub(), Hub()
-    state = IngestState(first.clock)
+    state = IngestState(FakeClock())
+    first, second = Hub(state), Hub(state)
     for hub in (first, second):
-        hub.loop._state = state
         hub.store.away = True
         hub.hears_events(1)
         assert [one.result for one in hub.receipts()] == ["busy"]
@@ -415,6 +417,153 @@ class StumblingStore(MemoryEventStore):
         if any(one.code == "broken" for one in unusable):
             raise BadInput("a text is too long")
         return super().quarantine(unusable)
+
+
+class PoisonedStore(MemoryEventStore):
+    """Answers everybody but gives up on whatever one unit sends."""
+
+    error: HubError = StoreBusy("waited too long for a lock (here)")
+    asked: tuple[int, ...] = ()
+    """How many batches each transaction had."""
+    stumbles_over_all = False
+
+    def _stumble(self, unit_ids: set[str]) -> None:
+        if STRANGE in unit_ids or self.stumbles_over_all:
+            raise self.error
+
+    def take(self, batches: Sequence[Batch]) -> list[Taken]:
+        self.asked = (*self.asked, len(batches))
+        self._stumble({batch.unit_id for batch in batches})
+        return super().take(batches)
+
+    def greet(self, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:
+        self._stumble({unit_id})
+        return super().greet(unit_id, hello, at)
+
+
+@pytest.fixture
+def poisoned(hub: Hub) -> PoisonedStore:
+    """The hub's store, which cannot take what STRANGE sends."""
+    hub.store.__class__ = PoisonedStore
+    hub.store.units.add(STRANGE)
+    assert isinstance(hub.store, PoisonedStore)
+    return hub.store
+
+
+def the_receipts(hub: Hub) -> dict[str, str]:
+    """Return the result of each unit's receipt of one step."""
+    sent = [one for one in hub.published() if isinstance(one.message, Receipt)]
+    return {one.topic.split("/")[4]: one.message.result for one in sent if isinstance(one.message, Receipt)}
+
+
+@pytest.mark.parametrize("error", [StoreBusy("waited too long for a lock"), Conflict("no parent row")])
+def test_a_batch_that_the_database_gives_up_on_holds_up_its_own_unit_alone(
+    hub: Hub, poisoned: PoisonedStore, error: HubError, caplog: pytest.LogCaptureFixture
+) -> None:
+    poisoned.error = error
+    for number in range(20):
+        hub.hears_events(number + 1, number=number)
+        hub.hears_events(1, number=number, unit_id=STRANGE)
+        assert the_receipts(hub) == {UNIT: "taken", STRANGE: "busy"}
+        hub.clock.move(timedelta(seconds=3))
+    assert "database lost" not in caplog.text
+    assert f"the others go on unit={STRANGE}" in caplog.text
+    # Not at every message: it is left alone for longer and longer.
+    assert sum(len(record.getMessage()) > 0 for record in caplog.records if "others go on" in record.message) == 3
+    poisoned.error = StoreBusy("")
+    poisoned.__class__ = MemoryEventStore  # type: ignore[assignment]
+    hub.clock.move(timedelta(minutes=10))
+    hub.hears_events(1, unit_id=STRANGE)
+    assert the_receipts(hub) == {STRANGE: "taken"}
+
+
+def test_what_stays_untaken_is_set_aside_for_a_person(hub: Hub, poisoned: PoisonedStore) -> None:
+    for _ in range(3):
+        assert hub.store.unusable == []
+        hub.hears_events(1, unit_id=STRANGE)
+        hub.answers()
+        hub.clock.move(timedelta(minutes=10))
+    assert [(one.code, one.unit_id) for one in poisoned.unusable] == [("not_taken", STRANGE)]
+
+
+def test_a_database_that_takes_nothing_is_not_asked_for_every_batch_alone(hub: Hub, poisoned: PoisonedStore) -> None:
+    strangers = [STRANGE, *(an_id(700 + number) for number in range(30))]
+    poisoned.units.update(strangers)
+    poisoned.stumbles_over_all = True
+    for unit_id in strangers:
+        hub.hears_events(1, unit_id=unit_id)
+    assert the_receipts(hub) == dict.fromkeys(strangers, "busy")
+    assert poisoned.asked == (31, 1, 1, 1)
+
+
+def test_a_hello_that_the_database_gives_up_on_is_answered_later_and_the_others_at_once(
+    hub: Hub, poisoned: PoisonedStore
+) -> None:
+    hub.hears("hello", a_hello(), unit_id=STRANGE)
+    hub.hears("hello", a_hello())
+    [welcome] = hub.published()
+    assert welcome.topic.split("/")[4] == UNIT
+    poisoned.__class__ = MemoryEventStore  # type: ignore[assignment]
+    assert hub.published() == []
+    hub.clock.move(timedelta(seconds=11))
+    [welcome] = hub.published()
+    assert welcome.topic.split("/")[4] == STRANGE
+
+
+def test_what_waits_for_a_database_that_is_away_is_bounded_for_each_unit_and_in_bytes(hub: Hub) -> None:
+    hub.store.away = True
+    hub.store.units.add(STRANGE)
+    large = Audit(
+        epoch=EPOCH,
+        audit_id=an_id(8),
+        digests=tuple(RangeDigest(first=n, last=n, count=1, xor64="0" * 16) for n in range(1, 501)),
+    )
+    for _ in range(300):
+        hub.hears("hello", a_hello(), unit_id=STRANGE)
+        hub.hears("audit", large, unit_id=STRANGE)
+    hub.hears("hello", a_hello())
+    while hub.inbox.waiting:
+        hub.answers()
+    assert hub.loop._deferred.size_bytes < 1024 * 1024
+    hub.store.away = False
+    hub.clock.move(timedelta(seconds=5))
+    answered = [sent.topic.split("/")[4] for sent in hub.published()]
+    assert UNIT in answered
+    assert answered.count(STRANGE) <= 32
+
+
+def test_one_unit_cannot_fill_the_quarantine_with_garbage(hub: Hub) -> None:
+    for _ in range(50):
+        hub.hears("hello", b"{}", unit_id=STRANGE)
+    hub.hears("hello", b"{}")
+    hub.answers()
+    kept = [one.unit_id for one in hub.store.unusable]
+    assert kept.count(STRANGE) == 10
+    assert UNIT in kept
+
+
+class CrowdedStore(MemoryEventStore):
+    """Says of every stream that its unit has begun too many."""
+
+    def take(self, batches: Sequence[Batch]) -> list[Taken]:
+        return [Taken(batch, busy(batch, 900.0), too_many_streams=True) for batch in batches]
+
+    def greet(self, unit_id: str, hello: Hello, at: datetime) -> Greeting | None:  # noqa: ARG002
+        return Greeting(0, clone_suspected=False, too_many_streams=True)
+
+
+def test_a_unit_that_begins_stream_after_stream_is_told_to_wait_and_named_once(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.store.__class__ = CrowdedStore
+    for number in range(3):
+        hub.hears_events(1, number=number)
+        hub.hears("hello", a_hello())
+        [receipt] = hub.answers()
+        assert isinstance(receipt, Receipt)
+        assert (receipt.result, receipt.retry_after_s) == ("busy", 900.0)
+    assert caplog.text.count("one stream after the other") == 1
+    assert hub.greeted == []
 
 
 def test_one_message_that_cannot_be_taken_does_not_end_the_hub_and_is_never_confirmed(hub: Hub) -> None:

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from hub.core.errors import StoreUnavailable
+from hub.core.errors import StoreBusy, StoreUnavailable
 from hub.core.ports import GalleryState, PackPart, PreparedHead
-from hub.loops.publisher import PublisherLoop, Requests
+from hub.loops.publisher import PublisherLoop
+from hub.loops.requests import Requests
 from protocol.base import MAX_PART_BYTES, sha256_hex
 from protocol.content import PACK_PARTS_AT_ONCE, ContentKind, Part, Want, Wanted
 from tests.hub_core.builders import UNIT, an_id
@@ -203,8 +204,10 @@ def test_what_was_withdrawn_a_moment_ago_is_looked_for_before_anything_is_handed
 
 
 def test_many_wants_do_not_keep_new_revisions_waiting(hub: Hub) -> None:
-    for _ in range(50):
-        hub.requests.want(UNIT, Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
+    for number in range(50):
+        hub.store.revision[an_id(number)] = hub.store.prepared[an_id(number)] = 1
+        hub.store.pushed[an_id(number)] = 0
+        hub.requests.want(an_id(number), Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
     answered = []
     for _ in range(3):
         hub.loop.step()
@@ -253,6 +256,88 @@ def test_a_unit_that_is_not_ours_is_given_no_pack(hub: Hub) -> None:
     hub.heads()
     hub.ask_for_pack(unit_id=an_id(77))
     assert hub.answers() == []
+
+
+def test_a_unit_that_was_revoked_or_never_known_is_not_even_told_that_there_is_nothing(hub: Hub) -> None:
+    hub.heads()
+    hub.requests.want(an_id(77), Want(items=(Wanted(kind="manifest", hash="0" * 64),)))
+    assert hub.answers() == []
+
+
+def test_one_unit_that_asks_without_end_does_not_keep_the_others_from_theirs(hub: Hub) -> None:
+    other, content = an_id(5), b"sealed"
+    hub.store.contents[sha256_hex(content)] = content
+    hub.store.revision[other] = hub.store.prepared[other] = 1
+    hub.store.pushed[other] = 0
+    hub.heads()
+    for number in range(2000):
+        items = tuple(Wanted(kind="template", hash=f"{number * 64 + item:064x}") for item in range(64))
+        hub.requests.want(UNIT, Want(items=items))
+    hub.requests.want(other, Want(items=(Wanted(kind="manifest", hash=sha256_hex(content)),)))
+    answers = hub.answers()
+    assert [part.data for part in answers[:2]] == [b"", content]
+    assert len(answers) <= 65
+
+
+class NarrowLink(FakeLink):
+    """Takes some parts, and then none until there is room again."""
+
+    room: int = 0
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        if topic.endswith("/part"):
+            if not self.room:
+                return False
+            self.room -= 1
+        return super().publish(topic, payload, retain=retain)
+
+
+def test_what_finds_no_room_goes_on_where_it_was_and_units_take_turns(hub: Hub) -> None:
+    hub.link.__class__ = NarrowLink
+    assert isinstance(hub.link, NarrowLink)
+    other, contents = an_id(5), [bytes([number]) * (3 * MAX_PART_BYTES) for number in (1, 2)]
+    hub.store.revision[other] = hub.store.prepared[other] = 1
+    hub.store.pushed[other] = 0
+    for unit_id, content in zip((UNIT, other), contents, strict=True):
+        hub.store.contents[sha256_hex(content)] = content
+        hub.requests.want(unit_id, Want(items=(Wanted(kind="manifest", hash=sha256_hex(content)),)))
+    got: list[tuple[int, int]] = []
+    for _ in range(4):
+        hub.link.room = 2
+        got += [(part.data[0], part.index) for part in hub.answers()]
+    assert got == [(1, 0), (1, 1), (2, 0), (2, 1), (1, 2), (2, 2)]
+
+
+def test_units_that_ask_for_galleries_without_end_do_not_keep_others_from_their_packs(hub: Hub) -> None:
+    hub.link.__class__ = NarrowLink
+    assert isinstance(hub.link, NarrowLink)
+    content = bytes(40 * MAX_PART_BYTES)
+    hub.store.contents[sha256_hex(content)] = content
+    hub.store.revision[an_id(5)] = hub.store.prepared[an_id(5)] = 1
+    hub.store.pushed[an_id(5)] = 0
+    hub.ask_for_pack(unit_id=an_id(5))
+    kinds = []
+    for _ in range(8):
+        hub.requests.want(UNIT, Want(items=(Wanted(kind="manifest", hash=sha256_hex(content)),)))
+        hub.link.room = 8
+        kinds += [part.kind for part in hub.answers()]
+    assert kinds.count("pack_file") == PACK_PARTS_AT_ONCE
+
+
+def test_a_gallery_that_cannot_be_prepared_holds_up_no_other(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    broken = an_id(5)
+    hub.store.revision = {broken: 1, UNIT: 1}
+    hub.store.prepared[broken] = hub.store.pushed[broken] = 0
+    prepare = hub.store.prepare
+
+    def stumble(unit_id: str) -> None:
+        if unit_id == broken:
+            raise StoreBusy("the database reports error 1030 (here)")
+        prepare(unit_id)
+
+    hub.store.prepare = stumble  # type: ignore[method-assign]
+    assert hub.heads() + hub.heads() == [b"head 1"]
+    assert f"gallery cannot be prepared unit={broken}" in caplog.text
 
 
 def test_a_want_of_both_kinds_is_answered_for_both(hub: Hub) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from hub.cli.console import EXIT_FAILED, EXIT_TEMPORARY, EXIT_USAGE
 from hub.core.errors import Fault
 from hub.loops.workers import REFUSED, Workers
 from tests.hub_loops.fakes import FakeClock
@@ -40,9 +41,18 @@ class Crew:
         self.clock = FakeClock()
         self.started: list[FakeProcess] = []
         self.plan: list[Callable[[], None]] = []
-        self.workers = Workers(count, self._start, self.clock, self._pause)
+        self.slept = 0
+        self.no_room = 0
+        self.workers = Workers(count, self._start, self.clock, self._pause, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept += 1
+        self.clock.move(timedelta(seconds=seconds))
 
     def _start(self, number: int) -> FakeProcess:
+        if self.no_room:
+            self.no_room -= 1
+            raise OSError(12, "Cannot allocate memory")
         self.started.append(FakeProcess(number))
         return self.started[-1]
 
@@ -111,3 +121,41 @@ def test_one_that_does_not_end_is_killed_within_ten_seconds() -> None:
     crew.workers.run()
     assert crew.started[0].asked == ["terminate", "kill"]
     assert crew.clock.monotonic_s() - before_s < 11
+
+
+def test_waiting_for_the_end_of_a_worker_leaves_the_processor_to_it() -> None:
+    crew = Crew(1)
+    crew.plan = [lambda: setattr(crew.started[0], "stubborn", True)]
+    crew.workers.run()
+    assert 10 < crew.slept < 1000
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1, "it failed and said above why (exit code 1)"),
+        (EXIT_TEMPORARY, "the database or the broker could not be reached (exit code 3)"),
+        (-9, "something ended it by SIGKILL, perhaps for want of memory"),
+        (-11, "something ended it by SIGSEGV"),
+        (77, "it failed (exit code 77)"),
+    ],
+)
+def test_why_a_worker_ended_is_said(code: int, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    crew = Crew(1)
+    crew.plan = [crew.ends(0, code), *[crew.waits(0)] * 6]
+    crew.workers.run()
+    assert f"worker ended number=1 reason={reason!r}" in caplog.text
+    assert len(crew.started) == 2
+
+
+def test_a_worker_for_which_there_is_no_room_is_started_later(caplog: pytest.LogCaptureFixture) -> None:
+    crew = Crew(2)
+    crew.no_room = 1
+    crew.plan = [crew.waits(0)] * 6
+    crew.workers.run()
+    assert "it could not be started: Cannot allocate memory" in caplog.text
+    assert [one.number for one in crew.started] == [2, 1]
+
+
+def test_being_refused_is_no_other_end_of_a_command() -> None:
+    assert REFUSED not in {0, EXIT_FAILED, EXIT_USAGE, EXIT_TEMPORARY, 130}

@@ -1,21 +1,25 @@
 """The quarantine: seen, corrected, taken after all, set aside; nothing of it ever deleted, every decision on record."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from typer.testing import CliRunner, Result
 
+from hub.adapters import quarantine_room, quarantine_store, stream_marks
+from hub.adapters.database import Database
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.quarantine_store import Kept, Wanted
+from hub.adapters.quarantine_rows import PAGE, Kept, Wanted
 from hub.cli import app
 from hub.cli import quarantine as quarantine_cli
 from hub.core.errors import BadInput, Conflict, NotFound
 from hub.core.ingest import Arrival, Unusable
-from hub.office import quarantine
+from hub.office import quarantine, quarantine_replay, units
 from protocol import codec, topics
 from protocol.delivery import Audit, RangeDigest, xor64
 from tests.hub_core.builders import EPOCH, START, a_batch, a_message, a_student, an_event, an_id
@@ -45,10 +49,24 @@ def run(desk: OfficeUnderTest) -> Command:
     return call
 
 
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[str]]:
+    """Every statement that goes to the database."""
+    said: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        said.append(statement)
+
+    event.listen(database._engine, "before_cursor_execute", note)
+    yield said
+    event.remove(database._engine, "before_cursor_execute", note)
+
+
 def poison(store: MySqlEventStore, desk: OfficeUnderTest, seq: int = 2, at: datetime = AT, **changed: Any) -> Kept:
     """One event that the hub did not take."""
     store.take([a_batch([an_event(seq, **({"score": 7} | changed))], unit_id=UNIT_ID, at=at)])
-    return next(row for row in quarantine.find(desk.office, Wanted()) if row.seq == seq)
+    line = next(row for row in quarantine.find(desk.office, Wanted()) if row.seq == seq)
+    return quarantine.one(desk.office, line.row_id)
 
 
 def now_understood(desk: OfficeUnderTest, kept: Kept) -> None:
@@ -70,17 +88,17 @@ def test_an_event_that_is_understood_now_is_taken_at_its_own_place(
 ) -> None:
     store.take([a_batch([an_event(1)], unit_id=UNIT_ID)])
     kept = poison(store, desk)
-    [before] = quarantine.replay(desk.office, [kept])
+    [before] = quarantine_replay.replay(desk.office, [kept])
     assert (before.outcome, before.why) == (None, "invalid: wrong or missing: seen.score")
     now_understood(desk, kept)
-    [after] = quarantine.replay(desk.office, [one(desk, kept)])
+    [after] = quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert after.outcome == "taken"
     assert desk.rows("select seq, epoch from events order by seq") == [(1, EPOCH), (2, EPOCH)]
     settled = one(desk, kept)
     assert (settled.outcome, settled.resolved_by) == ("taken", "tester")
     assert desk.count("quarantine") == 1
     assert desk.actions()[-1] == "quarantine.replay"
-    again = quarantine.replay(desk.office, [one(desk, kept)])
+    again = quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert again[0].why == "was settled before"
     assert desk.count("events") == 2
 
@@ -91,7 +109,7 @@ def test_what_is_on_record_already_is_settled_as_a_duplicate(store: MySqlEventSt
     store.take([a_batch([an_event(2)], unit_id=UNIT_ID)])
     desk.do("update quarantine set resolved_at = null, outcome = null, resolved_by = null")
     now_understood(desk, kept)
-    [done] = quarantine.replay(desk.office, [one(desk, body)])
+    [done] = quarantine_replay.replay(desk.office, [one(desk, body)])
     assert done.outcome == "duplicate"
     assert desk.count("events") == 1
 
@@ -126,7 +144,7 @@ def test_what_a_person_had_taken_is_no_difference_to_the_unit_that_holds_it_as_a
     kept = poison(store, desk)
     assert not differs(store, 1)
     now_understood(desk, kept)
-    quarantine.replay(desk.office, [one(desk, kept)])
+    quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert not differs(store, 1)
     # The unit offers its dead letter again by itself: from now on both count it.
     [taken] = store.take([a_batch([an_event(2)], unit_id=UNIT_ID, number=2)])
@@ -148,9 +166,9 @@ def test_a_replay_that_breaks_off_after_the_commit_is_still_known_to_be_a_person
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quarantine, "_close", killed)
+    monkeypatch.setattr(quarantine_replay, "_close", killed)
     with pytest.raises(KeyboardInterrupt):
-        quarantine.replay(desk.office, [one(desk, kept)])
+        quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert (one(desk, kept).outcome, one(desk, kept).resolved_by) == ("taken", "tester")
     assert not differs(store, 1)
 
@@ -159,7 +177,7 @@ def test_a_replay_in_vain_claims_nothing(store: MySqlEventStore, desk: OfficeUnd
     store.take([a_batch([an_event(2, event_id=an_id(50))], unit_id=UNIT_ID)])
     kept = poison(store, desk, seq=2)
     now_understood(desk, kept)
-    [done] = quarantine.replay(desk.office, [one(desk, kept)])
+    [done] = quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert done.outcome is None
     assert one(desk, kept).resolved_by is None
 
@@ -170,7 +188,7 @@ def test_a_conflict_stays_open_whatever_else_is_taken(store: MySqlEventStore, de
     assert kept.code == "conflict"
     store.take([a_batch([an_event(1)], unit_id=UNIT_ID)])
     assert one(desk, kept).resolved_at is None
-    [done] = quarantine.replay(desk.office, [kept])
+    [done] = quarantine_replay.replay(desk.office, [kept])
     assert done.outcome is None
     assert done.why.startswith("conflict: ")
 
@@ -178,7 +196,7 @@ def test_a_conflict_stays_open_whatever_else_is_taken(store: MySqlEventStore, de
 def test_a_corrected_event_is_taken_and_what_was_sent_is_kept(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
     kept = poison(store, desk)
     quarantine.fix(desk.office, kept.row_id, corrected(kept))
-    [done] = quarantine.replay(desk.office, [one(desk, kept)])
+    [done] = quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert done.outcome == "taken"
     settled = one(desk, kept)
     assert settled.body == kept.body
@@ -234,17 +252,35 @@ def test_a_whole_message_that_was_not_understood_is_replayed_too(store: MySqlEve
     store.quarantine([Unusable("invalid", "not known then", arrival, UNIT_ID), Unusable("invalid", "", arrival)])
     lost = Arrival(topic, b"\xff\x00", AT)
     store.quarantine([Unusable("invalid", "not JSON", lost, UNIT_ID)])
-    done = quarantine.replay(desk.office, quarantine.find(desk.office, Wanted()))
+    waiting = [quarantine.one(desk.office, line.row_id) for line in quarantine.find(desk.office, Wanted())]
+    done = quarantine_replay.replay(desk.office, waiting)
     assert sorted((one.outcome or "", one.why) for one in done)[-1] == ("taken", "")
     assert sum(one.outcome is None for one in done) == 2
     assert desk.count("events") == 2
+
+
+def test_what_would_begin_one_stream_too_many_today_stays_and_says_so(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = topics.up("test", UNIT_ID, "events").topic
+    arrival = Arrival(topic, codec.encode(a_message([an_event(1)])), AT)
+    store.quarantine([Unusable("invalid", "not known then", arrival, UNIT_ID)])
+    [line] = quarantine.find(desk.office, Wanted())
+    waiting = quarantine.one(desk.office, line.row_id)
+    with monkeypatch.context() as today:
+        today.setattr(stream_marks, "MOST_NEW_A_DAY", 0)
+        [refused] = quarantine_replay.replay(desk.office, [waiting])
+    assert (refused.outcome, refused.why) == (None, "its unit began too many streams today: replay it tomorrow")
+    assert desk.count("events") == 0
+    [done] = quarantine_replay.replay(desk.office, [quarantine.one(desk.office, line.row_id)])
+    assert done.outcome == "taken"
 
 
 def test_an_event_of_a_unit_that_was_revoked_is_not_taken(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
     kept = poison(store, desk)
     quarantine.fix(desk.office, kept.row_id, corrected(kept))
     desk.do("update units set revoked_at = now()")
-    [done] = quarantine.replay(desk.office, [one(desk, kept)])
+    [done] = quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert done.why == "its unit is not known here, or was revoked"
 
 
@@ -252,6 +288,150 @@ def test_an_event_of_a_unit_that_was_revoked_is_not_taken(store: MySqlEventStore
 def test_an_id_that_nothing_is_kept_under_is_said(desk: OfficeUnderTest, row_id: str) -> None:
     with pytest.raises(NotFound, match="nothing is kept under"):
         quarantine.one(desk.office, row_id)
+
+
+# ---- two at once ---------------------------------------------------------------------------------------------------
+
+
+def test_a_good_event_of_one_machine_does_not_settle_what_another_sent_at_the_same_place(
+    store: MySqlEventStore, desk: OfficeUnderTest
+) -> None:
+    kept = poison(store, desk, event_id=an_id(50))
+    store.take([a_batch([an_event(2)], unit_id=UNIT_ID)])
+    assert one(desk, kept).resolved_at is None
+
+
+def test_what_has_no_id_of_its_own_is_settled_by_its_place(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
+    kept = poison(store, desk, event_id="not an id")
+    store.take([a_batch([an_event(2)], unit_id=UNIT_ID)])
+    assert one(desk, kept).outcome == "taken"
+
+
+def test_what_its_unit_has_numbered_anew_since_is_settled_by_a_replay(
+    store: MySqlEventStore, desk: OfficeUnderTest
+) -> None:
+    kept = poison(store, desk)
+    store.take([a_batch([an_event(2) | {"seq": 1}], unit_id=UNIT_ID, epoch="00000000000000bb")])
+    now_understood(desk, kept)
+    [done] = quarantine_replay.replay(desk.office, [one(desk, kept)])
+    assert (done.outcome, done.why) == ("duplicate", "")
+    settled = one(desk, kept)
+    assert (settled.outcome, settled.resolved_by) == ("duplicate", "tester")
+    assert desk.count("events") == 1
+
+
+def test_what_was_set_aside_meanwhile_is_not_taken_by_a_replay_that_read_it_before(
+    store: MySqlEventStore, desk: OfficeUnderTest
+) -> None:
+    kept = poison(store, desk)
+    now_understood(desk, kept)
+    before = one(desk, kept)
+    quarantine.discard(desk.office, kept.row_id, "a test")
+    [done] = quarantine_replay.replay(desk.office, [before])
+    assert (done.outcome, done.why) == ("discarded", "was settled before")
+    assert desk.count("events") == 0
+
+
+def test_what_somebody_is_taking_is_not_set_aside_at_the_same_moment(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = poison(store, desk)
+    now_understood(desk, kept)
+    take, said = MySqlEventStore.take, []
+
+    def meanwhile(self: MySqlEventStore, batches: Any) -> Any:
+        with pytest.raises(Conflict, match="tester has begun to take this"):
+            quarantine.discard(desk.office, kept.row_id, "a test")
+        said.append("refused")
+        return take(self, batches)
+
+    monkeypatch.setattr(MySqlEventStore, "take", meanwhile)
+    [done] = quarantine_replay.replay(desk.office, [one(desk, kept)])
+    assert (done.outcome, said) == ("taken", ["refused"])
+    assert "quarantine.discard" not in desk.actions()
+
+
+def test_of_two_who_set_the_same_aside_one_is_told_so(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
+    kept = poison(store, desk)
+    quarantine.discard(desk.office, kept.row_id, "a test")
+    with pytest.raises(Conflict, match="settled before"):
+        quarantine.discard(desk.office, kept.row_id, "again")
+    assert desk.actions().count("quarantine.discard") == 1
+
+
+# ---- room ----------------------------------------------------------------------------------------------------------
+
+
+def poison_batch(first: int, last: int, **changed: Any) -> Any:
+    return a_batch([an_event(seq, **({"score": 7} | changed)) for seq in range(first, last + 1)], unit_id=UNIT_ID)
+
+
+def test_what_finds_no_room_is_refused_and_counted_and_leaves_no_gap_in_its_stream(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_room, "MOST_OF_UNIT", 3)
+    [taken] = store.take([poison_batch(2, 6)])
+    assert taken.receipt is not None
+    assert [one.code for one in taken.receipt.rejected] == ["invalid"] * 5
+    assert [line.seq for line in quarantine.find(desk.office, Wanted())] == [2, 3, 4]
+    assert desk.rows("select dropped from quarantine_dropped") == [(2,)]
+    store.take([a_batch([an_event(7)], unit_id=UNIT_ID, number=2)])
+    [taken] = store.take([a_batch([an_event(1)], unit_id=UNIT_ID, number=3)])
+    assert taken.receipt is not None
+    assert taken.receipt.high_water == 7
+    assert desk.count("refused_places") == 0
+
+
+def test_the_same_poison_again_needs_no_room_and_is_not_counted(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_room, "MOST_OF_UNIT", 3)
+    for _ in range(3):
+        store.take([poison_batch(1, 3)])
+    assert desk.count("quarantine") == 3
+    assert desk.count("quarantine_dropped") == 0
+
+
+def test_large_poison_is_bounded_by_its_bytes_and_by_what_all_units_hold(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_room, "MOST_BYTES_OF_UNIT", 25_000)
+    store.take([poison_batch(1, 4, more="x" * 10_000)])
+    assert desk.count("quarantine") == 2
+    desk.do("update quarantine set resolved_at = now(), outcome = 'discarded', resolved_by = 'ada'")
+    monkeypatch.setattr(quarantine_room, "MOST_IN_ALL", 1)
+    store.take([poison_batch(5, 7)])
+    assert desk.count("quarantine") == 3
+
+
+def test_messages_that_are_settled_leave_room_for_others_and_the_same_one_is_kept_once(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_store, "MOST_UNUSABLE", 2)
+
+    def garbage(number: int) -> Unusable:
+        return Unusable("invalid", "not JSON", Arrival("rollcall/1/x/up", b"\xff%d" % number, AT))
+
+    assert store.quarantine([garbage(1), garbage(1), garbage(2), garbage(3)]) == 2
+    assert store.quarantine([garbage(1), garbage(4)]) == 0
+    desk.do("update quarantine set resolved_at = now(), outcome = 'discarded', resolved_by = 'ada'")
+    assert store.quarantine([garbage(1), garbage(4)]) == 1
+    assert desk.count("quarantine") == 3
+
+
+def test_a_unit_whose_poison_finds_no_room_is_named_in_the_fleet(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_room, "MOST_OF_UNIT", 1)
+    store.take([a_batch([an_event(seq, score=7) for seq in (1, 2, 3)], unit_id=UNIT_ID, at=NOW)])
+    [line] = units.everyone(desk.office)
+    assert line["quarantine_dropped"] == 2
+    said = {one["code"]: one["text"] for one in line["troubles"]}
+    assert said["quarantine_full"].startswith("2 refused messages found no room in quarantine")
+    desk.do("update quarantine set resolved_at = now(), outcome = 'discarded', resolved_by = 'ada'")
+    desk.clock.forward(timedelta(days=2))
+    [line] = units.everyone(desk.office)
+    assert "quarantine_full" not in {one["code"] for one in line["troubles"]}
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
@@ -284,6 +464,24 @@ def test_the_list_is_narrowed_and_says_what_became_of_each(
     assert json.loads(run("list", "--unit", "other", "--json").stdout) == []
     assert json.loads(run("list", "--code", "conflict", "--json").stdout) == []
     assert len(json.loads(run("list", "--unit", "unit", "--code", "invalid", "--json").stdout)) == 1
+
+
+def test_a_long_list_is_shown_page_by_page_and_never_reads_what_was_sent(
+    store: MySqlEventStore, desk: OfficeUnderTest, run: Command
+) -> None:
+    for first in range(1, 2 * PAGE, PAGE):
+        store.take([poison_batch(first, first + PAGE - 1)])
+    store.take([poison_batch(2 * PAGE + 1, 2 * PAGE + 3)])
+    with statements_of(desk.office.database) as said:
+        pages = [quarantine.page(desk.office, Wanted(), number) for number in (1, 2, 3, 4)]
+    assert [[len(lines), number] for lines, number in pages] == [[PAGE, 203], [PAGE, 203], [3, 203], [0, 203]]
+    assert [line.seq for lines, _ in pages for line in lines] == list(range(1, 2 * PAGE + 4))
+    assert said
+    assert all("quarantine.body" not in one and "fixed_body," not in one for one in said)
+    assert f"{PAGE + 1} to {2 * PAGE} of 203; the next: --page 3" in run("list", "--page", "2").stderr
+    assert "the next" not in run("list", "--page", "3").stderr
+    assert "only 203" in run("list", "--page", "4").stdout
+    assert len(json.loads(run("list", "--json").stdout)) == 203
 
 
 def test_replay_says_what_is_still_refused_and_ends_with_a_code(
@@ -329,5 +527,5 @@ def test_every_command_teaches_with_an_example() -> None:
 def test_an_entry_is_received_when_it_was_first_received(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
     kept = poison(store, desk, at=NOW - timedelta(days=3))
     quarantine.fix(desk.office, kept.row_id, corrected(kept))
-    quarantine.replay(desk.office, [one(desk, kept)])
+    quarantine_replay.replay(desk.office, [one(desk, kept)])
     assert desk.rows("select received_at from events") == [((NOW - timedelta(days=3)).replace(tzinfo=None),)]

@@ -12,6 +12,7 @@ from edge.core.ports import DeadLetter, OpenInterval, Queued, Waiting
 from protocol.delivery import RangeDigest, Rejection, SeqRange
 from protocol.events import Event
 from tests.simulation.clocks import UnitClock, as_utc
+from tests.simulation.digests import digests_of
 from tests.simulation.disk import DEAD, DELIVERED, WAITING, Disk, Row, Stream
 from tests.simulation.facts import Fact, Prepared, fact_of
 
@@ -107,6 +108,8 @@ class DiskJournal:
 
     def undelivered(self, after: int, until: int | None, limit: int, max_bytes: int) -> list[Queued]:
         disk = self.disk
+        if not disk.waiting:
+            return []
         queue, base = disk.queue, disk.base
         end = len(queue) if until is None else min(len(queue), until + 1 - base)
         at = max(disk.head, after + 1 - base)
@@ -204,13 +207,14 @@ class DiskJournal:
 
     # ---- looking back ----------------------------------------------------------------------------------------------
 
-    def digests(self, epoch: str, size: int, most: int) -> list[RangeDigest]:
+    def digests(self, epoch: str, size: int, most: int, below: int | None = None) -> list[RangeDigest]:
         stream = self.disk.streams.get(epoch)
         if stream is None:
             return []
         found: list[RangeDigest] = []
-        for number in range((stream.last - 1) // size, -1, -1):
-            found = _digests(stream, number * size + 1, min(stream.last, (number + 1) * size)) + found
+        last = stream.last if below is None else min(stream.last, below - 1)
+        for number in range((last - 1) // size, -1, -1):
+            found = digests_of(stream, number * size + 1, min(last, (number + 1) * size)) + found
             if len(found) >= most:
                 break
         return found[-most:]
@@ -232,6 +236,15 @@ class DiskJournal:
             for row in stream.rows.values()
             if row.state == DEAD and row.rejection is not None
         ]
+
+    def refusals(self, epoch: str, first: int, last: int, code: str | None = None) -> list[tuple[int, str]]:
+        stream = self.disk.streams.get(epoch)
+        if stream is None or not self.disk.dead:
+            return []
+        dead = [row for row in stream.rows.values() if row.state == DEAD and first <= row.seq <= last]
+        return sorted(
+            (one.seq, one.rejection.code) for one in dead if one.rejection and code in (None, one.rejection.code)
+        )
 
     def retry(self, letters: Sequence[tuple[str, int]] | None) -> int:
         disk = self._begin("retry")
@@ -277,29 +290,3 @@ def _raise_low(stream: Stream) -> None:
     while low < stream.last and ((row := rows.get(low + 1)) is None or row.state != WAITING):
         low += 1
     stream.low = low
-
-
-def _digests(stream: Stream, first: int, last: int) -> list[RangeDigest]:
-    """Return a digest for each unbroken run of what is there; none while something waits in between."""
-    rows = [row for seq in range(first, last + 1) if (row := stream.rows.get(seq)) is not None]
-    if any(row.state == WAITING for row in rows):
-        return []
-    runs: list[list[Row]] = []
-    for row in rows:
-        if runs and runs[-1][-1].seq == row.seq - 1:
-            runs[-1].append(row)
-        else:
-            runs.append([row])
-    return [_digest(run) for run in runs]
-
-
-def _digest(run: Sequence[Row]) -> RangeDigest:
-    count = combined = 0
-    for row in run:
-        if row.state == DELIVERED:
-            if not row.hash64:
-                row.ready()
-                row.prepared = None
-            count += 1
-            combined ^= row.hash64
-    return RangeDigest(first=run[0].seq, last=run[-1].seq, count=count, xor64=f"{combined:016x}")

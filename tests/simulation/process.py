@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,49 +15,19 @@ from protocol.delivery import Receipt
 from protocol.status import Status
 from tests.simulation.broker import Connection, Letter, address
 from tests.simulation.clocks import true_us
-from tests.simulation.disk_journal import DiskJournal
 from tests.simulation.facts import PACK, Fact, fact_of
 from tests.simulation.galleries import Follower
+from tests.simulation.recorder import Recorder
 
 if TYPE_CHECKING:
     from tests.simulation.unit import SimUnit
 
-_HELD_AT_MOST = 10_000
 _LOOK_S = 0.5
 """On average, how long after something was written down the program's loop looks."""
 _FOLLOW_S, _FETCHING_S = 5.0, 300.0
 _SHORTEST_S = 0.25
 _FIRST_RECONNECT_S, _LONGEST_RECONNECT_S = 4.0, 60.0
 _TWIN_PAUSE_S = 120.0
-
-
-class Recorder:
-    """What a full disk has not taken yet, as the unit's recorder holds it."""
-
-    def __init__(self, journal: DiskJournal) -> None:
-        self._journal = journal
-        self._held: deque[Fact] = deque()
-        self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def write(self, facts: Sequence[Fact]) -> None:
-        """Commit these and what was held before, or hold them."""
-        if self._held:
-            self._held.extend(facts)
-            facts = list(self._held)
-        if not facts:
-            return
-        try:
-            self._journal.write(facts)
-        except StorageFull:
-            self._held = deque(facts)
-            while len(self._held) > _HELD_AT_MOST:
-                self._held.popleft()
-                self.dropped += 1
-        else:
-            self._held.clear()
 
 
 class UnitProcess:
@@ -92,7 +61,8 @@ class UnitProcess:
         )
         self._connection: Connection | None = None
         self._attempts = 0
-        self._due_s = float("inf")
+        self._due_s = self._asked_for_s = float("inf")
+        """When the loop comes round, and when the conversation wants it to."""
         self._follows_until_s = 0.0
 
     # ---- surroundings, as the conversation asks for them -----------------------------------------------------------
@@ -103,8 +73,15 @@ class UnitProcess:
 
     def condition(self) -> Condition:
         """Return how the unit is."""
-        revision = self.follower.keeper.known.revision if self.follower is not None else 0
-        return Condition(gallery_revision=revision)
+        return Condition(gallery_revision=self.gallery_revision())
+
+    def gallery_revision(self) -> int:
+        """Return which gallery is in use."""
+        return self.follower.keeper.known.revision if self.follower is not None else 0
+
+    def events_lost(self) -> int:
+        """Return that none was lost."""
+        return 0
 
     def changes(self) -> int:
         """Return that nothing changed."""
@@ -193,7 +170,10 @@ class UnitProcess:
         else:
             self._carry_out(self.conversation.heard(message, self._now()))
             if isinstance(message, Receipt) and not self.unit.disk.waiting:
-                # Nothing to do until something is written down, or what was due before is due.
+                # Nothing to do until something is written down, or is due: it no longer waits for this receipt.
+                if self._due_s == self._asked_for_s:
+                    self._due_s = float("inf")
+                    self._sleep(self.unit.clock.monotonic_s())
                 return
         self.wake(0.0)
 
@@ -217,7 +197,9 @@ class UnitProcess:
 
     def wake(self, after_s: float) -> None:
         """Let the loop come round after a while, or before."""
-        when_s = self.unit.scheduler.now_s + after_s
+        self._wake_at(self.unit.scheduler.now_s + after_s)
+
+    def _wake_at(self, when_s: float) -> None:
         if when_s < self._due_s:
             self._due_s = when_s
             self.unit.scheduler.at(when_s, self._round, when_s)
@@ -237,9 +219,14 @@ class UnitProcess:
         self._carry_out(conversation.tick(now))
         self._carry_out(conversation.losses(now))
         self._carry_out(conversation.status(now))
-        due_s = conversation.next_due_s(now.monotonic_s) - now.monotonic_s
+        self._sleep(now.monotonic_s)
+
+    def _sleep(self, now_s: float) -> None:
+        """Let the loop come round when something is due."""
+        due_s = self.conversation.next_due_s(now_s) - now_s
         if due_s < float("inf"):
-            self.wake(max(_SHORTEST_S, due_s + 0.001))
+            self._asked_for_s = self.unit.scheduler.now_s + max(_SHORTEST_S, due_s + 0.001)
+            self._wake_at(self._asked_for_s)
 
     def _now(self) -> act.Moment:
         return act.Moment(self.unit.clock.monotonic_s(), self.unit.clock.stamp())
@@ -251,6 +238,7 @@ class UnitProcess:
             except StorageFull:
                 # As the program does: everything that matters is asked for once more.
                 self.problems["disk_full"] = ""
+                self.conversation.not_done(action, self._now())
 
     def _do(self, action: act.Action) -> None:
         journal = self.journal

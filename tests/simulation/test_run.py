@@ -58,8 +58,11 @@ def test_a_week_of_some_units_with_outages_reboots_and_wrong_clocks() -> None:
 
 @pytest.mark.slow
 def test_the_command_says_what_happened() -> None:
-    command = [sys.executable, "-m", "tests.simulation", "--units", "1", "--days", "0.4", "--faults", "power", "--json"]
+    command = [sys.executable, "-m", "tests.simulation", "--units", "1", "--days", "0.4", "--faults", "power"]
+    command += ["--seed", "1", "--runs", "2", "--jobs", "2", "--search", "2", "--json"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
-    said = json.loads(done.stdout)
-    assert said["held"]
-    assert said["figures"]["events made"] > 0
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["seed"] for one in said] == [1, 2]
+    for one in said:
+        assert one["held"]
+        assert one["figures"]["events made"] > 0

@@ -228,7 +228,6 @@ def test_a_stream_that_events_were_moved_out_of_is_still_compared_with_the_datab
     everything_is_well(world)
 
 
-@pytest.mark.xfail(reason="a connection brings one anchor, however long it lasts; the clock then runs free for days")
 def test_a_unit_without_a_time_server_that_stays_connected_for_days_is_dated_right() -> None:
     """Its crystal is off by 20 ppm, 1.7 s a day; the only time it hears is the hub's."""
     world = World(6, 1, Setting(drift_ppm=0.0))

@@ -11,7 +11,8 @@ from hub.adapters.inbox import Inbox
 from hub.core.ingest import Arrival, limits
 from hub.loops.ingest import IngestLoop
 from hub.loops.ingest_state import IngestState
-from hub.loops.publisher import Asked, PublisherLoop, Requests
+from hub.loops.publisher import PublisherLoop
+from hub.loops.requests import Asked, Requests
 from protocol.base import Envelope
 from protocol.content import Want
 from protocol.delivery import Limits, Receipt, Welcome
