@@ -166,6 +166,7 @@ class PrivateMariaDb(OwnProcess):
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(make_template(self._templates, self._folders), copy)
             copy.rename(data)
+        (self.folder / "tmp").mkdir(exist_ok=True)
         self._accounts.write_text(self._account_statements(), encoding="utf-8")
         self._accounts.chmod(0o600)
 
@@ -176,6 +177,8 @@ class PrivateMariaDb(OwnProcess):
             "--no-defaults",
             f"--user={_account()}",
             f"--datadir={self.folder / 'data'}",
+            # Of its own: a server that starts deletes what looks like temporary tables there, also another server's.
+            f"--tmpdir={self.folder / 'tmp'}",
             # Relative to the data folder: the whole path of a socket may have 107 characters only.
             "--socket=s",
             f"--pid-file={self.folder / 'pid'}",
@@ -245,7 +248,8 @@ def make_template(templates: Path, folders: Sequence[str] | None = None) -> Path
     templates.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".mariadb-template-", dir=templates))
     try:
-        _install(making / "data", folders)
+        (making / "tmp").mkdir()
+        _install(making / "data", making / "tmp", folders)
         try:
             (making / "data").rename(template)
         except OSError:
@@ -256,12 +260,14 @@ def make_template(templates: Path, folders: Sequence[str] | None = None) -> Path
     return template
 
 
-def _install(data: Path, folders: Sequence[str] | None) -> None:
-    """Fill `data` with the system tables of a new server."""
+def _install(data: Path, temporary: Path, folders: Sequence[str] | None) -> None:
+    """Fill `data` with the system tables of a new server; `temporary` is a folder that no other server uses."""
     # It is a script that calls this one, which comes with another package.
     find_program("my_print_defaults", "mariadb-client-core", folders)
     done = subprocess.run(
         [
+            "env",
+            f"TMPDIR={temporary}",
             find_program("mariadb-install-db", "mariadb-server-core", folders),
             "--no-defaults",
             f"--user={_account()}",

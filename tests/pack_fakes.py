@@ -85,7 +85,8 @@ class MemoryPackStore:
     def put(self, pack_id: str, path: str, at: int, data: bytes) -> None:
         self.trouble.strike()
         files = self.coming.setdefault(pack_id, {})
-        files[path] = files.get(path, b"")[:at] + data
+        if len(files.get(path, b"")) >= at:
+            files[path] = files.get(path, b"")[:at] + data
 
     def check(self, pack_id: str, file: PackFile) -> bool:
         data = self.coming[pack_id][file.path]

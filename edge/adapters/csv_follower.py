@@ -37,12 +37,14 @@ class CsvFollower:
         self._copied = self._noted = int(row[0]) if row else 0
         self._doubtful = self._newest()
         """Events up to this one may have their line already: nobody knows how far the last write came."""
+        self.lost = 0
+        """Events that were deleted, since this start, before their line was written."""
         self._there: dict[str, set[str]] = {}
 
     def copy_some(self, names: Mapping[str, str]) -> bool:
         """Write the lines of the next few events that the copy lacks; return whether there may be more.
 
-        Raises StorageFailed; the same events are tried again with the next call.
+        Raises StorageDamaged, StorageFailed; the same events are tried again with the next call.
         """
         with self._lock:
             if self._copied >= self._newest():
@@ -60,6 +62,8 @@ class CsvFollower:
             except StorageFailed:
                 self._doubt(written[-1].number)
                 raise
+            # Numbers are given out without gaps: what is not there now was there, and the hub has it.
+            self.lost += written[-1].number - self._copied - len(written)
             self._copied = written[-1].number
             if self._copied >= self._doubtful:
                 self._there.clear()

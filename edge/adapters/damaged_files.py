@@ -7,51 +7,77 @@ from edge.adapters.sqlite_file import SIDE_NAMES
 
 FOLDER_NAME = "damaged"
 _STEP_BYTES = 8_000_000
-_AT_ONCE_BYTES = 64_000_000
-"""Even a slow card writes so much in some seconds: whoever erases has other things to do too."""
+"""Even a slow card writes so much in some seconds: what is recorded meanwhile has to wait for that."""
 
 
 def damaged_files(folder: Path) -> list[Path]:
-    """Return the files of all damaged records in a data folder, oldest first."""
+    """Return the files of all damaged records in a data folder."""
     return [path for path in sorted((folder / FOLDER_NAME).glob("*/*")) if path.name in SIDE_NAMES]
 
 
-def erase_damaged(folder: Path) -> tuple[list[Path], str]:
-    """Overwrite and delete the damaged files, for somebody's template must leave this disk; the reports stay.
+class DamagedFiles:
+    """Those of one data folder, to be erased once somebody's template must leave this disk; their reports stay.
 
-    Of large ones a part at a time. Return those that are still there, and what is wrong with the last of them that
-    cannot be overwritten; empty when nothing is wrong.
+    One thread erases, any looks.
     """
-    trouble, left = "", _AT_ONCE_BYTES
-    for path in damaged_files(folder):
-        try:
-            left -= _erase_from_end(path, left)
-        except OSError as exc:
-            name = f"{FOLDER_NAME}/{path.parent.name}/{path.name}"
-            trouble = f"{name} holds templates that must go and cannot be overwritten ({exc.strerror})"
-    return damaged_files(folder), trouble
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._in_vain: dict[Path, str] = {}
+        """What could not be overwritten, and why: a failing card is not written to all the time."""
+
+    def left(self) -> str:
+        """Return what is still there, for a person; empty when nothing is."""
+        files = damaged_files(self._folder)
+        for path in files:
+            if reason := self._in_vain.get(path):
+                name = path.relative_to(self._folder)
+                return (
+                    f"{name} holds templates that must go and cannot be overwritten ({reason}): "
+                    "delete it by hand, replace the card"
+                )
+        return "damaged files are being erased" if files else ""
+
+    def erase_some(self) -> bool:
+        """Overwrite and cut off a part of one file; return False when there is nothing more to do at once."""
+        for path in damaged_files(self._folder):
+            if path in self._in_vain:
+                continue
+            try:
+                _erase_end(path)
+            except FileNotFoundError:
+                # Somebody did it by hand just now.
+                continue
+            except OSError as exc:
+                self._in_vain[path] = exc.strerror or str(exc)
+                continue
+            return True
+        return False
+
+    def try_again(self) -> None:
+        """Also what could not be overwritten before."""
+        self._in_vain.clear()
 
 
 def erase_file(path: Path) -> None:
     """Overwrite and delete a file. Raises OSError."""
-    _erase_from_end(path, path.stat().st_size)
+    while not _erase_end(path):
+        pass
 
 
-def _erase_from_end(path: Path, most_bytes: int) -> int:
-    """Overwrite and cut off up to so much of a file's end, and delete it when nothing is left; return how much."""
-    done = 0
+def _erase_end(path: Path) -> bool:
+    """Overwrite and cut off the end of a file, and delete it when nothing is left; return whether it is gone."""
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
-        # What is cut off was overwritten on the disk before: a power cut at any moment leaves nothing readable behind.
-        while size and done < most_bytes:
+        if size:
+            # What is cut off was overwritten on the disk before: a power cut at any moment leaves nothing readable.
             step = min(size, _STEP_BYTES)
             file.seek(size - step)
             file.write(bytes(step))
             file.flush()
             os.fsync(file.fileno())
             size -= step
-            done += step
             file.truncate(size)
     if not size:
         path.unlink()
-    return done
+    return not size

@@ -43,9 +43,16 @@ class DiskReserves:
         return self._ballast.release()
 
     def write_back(self) -> None:
-        """Empty the log into the file, and go on with an erasure that is due."""
+        """Empty the log into the file."""
         self._file.write_back()
-        self._gallery.erase()
+
+    def erase_damaged(self) -> bool:
+        """Overwrite a part of damaged files that must go."""
+        return self._gallery.erase_damaged()
+
+    def try_erasing_again(self) -> None:
+        """Also what could not be overwritten before."""
+        self._gallery.try_erasing_again()
 
     def try_to_write(self) -> None:
         """Write something down that nobody needs."""

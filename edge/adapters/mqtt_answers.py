@@ -30,7 +30,8 @@ _REFUSALS = {
     0x95: f"a message was too large for the broker: its max_packet_size must be {MAX_MESSAGE_BYTES + HEADER_BYTES}",
 }
 _MOST_UNANSWERED = 1000
-_AT_ONCE_S = 2.0
+AT_ONCE_S = 2.0
+"""A connection that ends so soon after a message, or after its refusal, may have ended over it."""
 _CUTS_TO_BELIEVE = 2
 """Once, the network may have broken at that moment."""
 
@@ -43,6 +44,8 @@ class Unanswered:
         self._lock = threading.Lock()
         self._sent: dict[int, tuple[str, float]] = {}
         self._early: dict[int, ReasonCode] = {}
+        self._taken: set[str] = set()
+        """Channels of which the broker took a message in this connection."""
         self._refused: set[str] = set()
         self._cuts: Counter[str] = Counter()
         """How often the connection ended over each channel since a message of it was taken."""
@@ -73,7 +76,8 @@ class Unanswered:
         """Return over which channel the connection seems to have ended, and whether to believe it; None: over none."""
         with self._lock:
             channel, sent_s = next(iter(self._sent.values()), ("", float("-inf")))
-            if self._monotonic_s() - sent_s > _AT_ONCE_S:
+            # Under traffic there is always a message without an answer. If others of its kind were taken, that is all.
+            if self._monotonic_s() - sent_s > AT_ONCE_S or channel in self._taken:
                 return None
             self._cuts[channel] += 1
             believed = self._cuts[channel] >= _CUTS_TO_BELIEVE
@@ -86,11 +90,14 @@ class Unanswered:
         with self._lock:
             self._sent.clear()
             self._early.clear()
+            self._taken.clear()
 
     def _news(self, channel: str, reason: ReasonCode) -> tuple[str, ReasonCode] | None:
         if reason.is_failure:
             self._refused.add(channel)
+            self._taken.discard(channel)
             return channel, reason
+        self._taken.add(channel)
         self._cuts.pop(channel, None)
         if channel in self._refused:
             self._refused.discard(channel)

@@ -22,7 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.adapters.mqtt_answers import HEADER_BYTES, TAKEN_OVER, TWIN, Unanswered, explain
+from edge.adapters.mqtt_answers import AT_ONCE_S, HEADER_BYTES, TAKEN_OVER, TWIN, Unanswered, explain
 from edge.core.backoff import delay_s
 from edge.core.errors import UplinkUnavailable
 from edge.core.news import Accepted, Arrived, Connected, Disconnected, Hindered, News, Refused
@@ -109,7 +109,7 @@ class MqttUplink:
         self._connected_at_s = float("-inf")
         self._short_connections = 0
         self._refused = False
-        self._message_refused = False
+        self._message_refused_s = float("-inf")
         self._most_bytes: int | None = None
         self._kinds = Unanswered()
 
@@ -210,7 +210,7 @@ class MqttUplink:
             return
         self._failures = 0
         self._connected_at_s = time.monotonic()
-        self._message_refused = False
+        self._message_refused_s = float("-inf")
         # Before paho sends it again: our outbox has it too, and what ended the last connection would end this one.
         self._forget_unanswered()
         self._most_bytes = getattr(properties, "MaximumPacketSize", None)
@@ -232,7 +232,8 @@ class MqttUplink:
         self, _client: mqtt.Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
         said = flags.is_disconnect_packet_from_server
-        over = None if said or self._message_refused or reason.value == _SILENT else self._kinds.cut()
+        refused = time.monotonic() - self._message_refused_s <= AT_ONCE_S
+        over = None if said or refused or reason.value == _SILENT else self._kinds.cut()
         self._forget_unanswered()
         self._failures += 1
         if self._refused:
@@ -241,19 +242,19 @@ class MqttUplink:
             self._wait_before_next(self._waits.first_s)
             return
         if over is not None and over[1]:
-            self._message_refused = True
+            refused = True
             text = "the broker ends the connection over a message of this unit: do its rules (ACL) allow it?"
             self._tell(Refused(text, over[0]))
         # Mosquitto 2.0.11 ends the connection when it refuses a message: then that is the reason, and no twin. What is
         # refused is held back from now on, and the rest should not wait for it.
-        cut_often = not (said or over or self._message_refused) and self._is_cut_again_and_again(reason)
+        cut_often = not (said or over or refused) and self._is_cut_again_and_again(reason)
         twin = (said and reason.value == TAKEN_OVER) or cut_often
         self._wait_before_next(self._waits.twin_s if twin else self._waits.first_s)
         if said:
             self._tell(Disconnected(explain(reason), twin))
         elif twin:
             self._tell(Disconnected(f"the connection is cut again and again; perhaps {TWIN}", twin))
-        elif self._message_refused:
+        elif refused:
             self._tell(Disconnected(f"{self._where} ended the connection after it had refused a message"))
         elif reason.value == _SILENT:
             self._tell(Disconnected(f"the broker at {self._where} no longer answers"))
@@ -286,7 +287,8 @@ class MqttUplink:
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _props: Any) -> None:
         # paho calls a message published that the broker has refused; only the reason code tells.
-        self._message_refused = self._message_refused or reason.is_failure
+        if reason.is_failure:
+            self._message_refused_s = time.monotonic()
         self._tell_answer(self._kinds.answered(mid, reason))
 
     def _tell_answer(self, answer: tuple[str, ReasonCode] | None) -> None:

@@ -1,5 +1,6 @@
 """Model packs in the unit's data folder: `packs/<pack id>` whole, `packs/<pack id>.part` on their way."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -92,10 +93,7 @@ class PackFolder:
             return False
         with self._disk(folder):
             # Also the variant of settings that have changed since the pack was fetched.
-            return any(
-                not (folder / name).is_file() or _hash_of(folder / name) != manifest.files[name].sha256
-                for name in self._needed(manifest)
-            )
+            return not all(_is_as_listed(folder / name, manifest.files[name].sha256) for name in self._needed(manifest))
 
     def has(self, pack_id: str) -> bool:
         """Return whether this pack lies here whole."""
@@ -118,7 +116,7 @@ class PackFolder:
             raise disk_error(exc, self._part(pack_id)) from exc
 
     def put(self, pack_id: str, path: str, at: int, data: bytes) -> None:
-        """Cut a file of a pack on its way to `at` bytes and add these.
+        """Cut a file of a pack on its way to `at` bytes and add these; one that is shorter by now stays as it is.
 
         Raises GalleryRefused(`pack_no_space`) when too little is left beside it: others fill the disk meanwhile.
         """
@@ -129,6 +127,9 @@ class PackFolder:
             check_disk(target.parent, pack_id, len(data))
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as stream:
+                if os.fstat(descriptor).st_size < at:
+                    # What came before was given up: it is asked for again, and this with it.
+                    return
                 stream.truncate(at)
                 stream.seek(at)
                 stream.write(data)
@@ -143,7 +144,7 @@ class PackFolder:
         """Return whether a file has the size and hash it should have, and is safe on disk; if not, it is deleted."""
         target = self._part(pack_id) / file.path
         with self._disk(target), suppress(FileNotFoundError):
-            if target.stat().st_size == file.bytes and _hash_of(target) == file.sha256:
+            if target.stat().st_size == file.bytes and _is_as_listed(target, file.sha256):
                 with target.open("rb") as stream:
                     os.fsync(stream.fileno())
                 self._unsynced.pop(target, None)
@@ -258,6 +259,17 @@ def _id_of(folder: Path) -> str | None:
         return read_manifest(folder).pack_id
     except RecognitionError:
         return None
+
+
+def _is_as_listed(path: Path, sha256: str) -> bool:
+    """Tell whether a file is there with this content. What the disk cannot read is not. Raises OSError."""
+    try:
+        return path.is_file() and _hash_of(path) == sha256
+    except OSError as exc:
+        # Of the blocks of this file: written anew, it lies elsewhere.
+        if exc.errno != errno.EIO:
+            raise
+        return False
 
 
 def _hash_of(path: Path) -> str:

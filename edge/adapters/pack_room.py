@@ -34,16 +34,24 @@ def check_memory(pack_id: str, size: int) -> None:
 
 def drop_unfinished(data_dir: Path) -> int:
     """Delete what has come of packs on their way: it is fetched again; return how many bytes. Any thread."""
-    freed = 0
-    for part in (data_dir / FOLDER_NAME).glob(f"*{PART}"):
+    folder = data_dir / FOLDER_NAME
+    # First what a kill left of an earlier time: it would stand in the way of the names.
+    freed = sum(_delete(dropped) for dropped in folder.glob(f"*{_DROPPED}"))
+    for part in folder.glob(f"*{PART}"):
         dropped = part.with_suffix(_DROPPED)
-        shutil.rmtree(dropped, ignore_errors=True)
         with suppress(OSError):
             # One step: whoever puts the pack into its place just now finds all of it, or nothing.
             part.rename(dropped)
-            freed += sum(file.stat().st_size for file in dropped.iterdir())
-        shutil.rmtree(dropped, ignore_errors=True)
+            freed += _delete(dropped)
     return freed
+
+
+def _delete(dropped: Path) -> int:
+    with suppress(OSError):
+        size = sum(file.stat().st_size for file in dropped.iterdir())
+        shutil.rmtree(dropped)
+        return size
+    return 0
 
 
 def memory_available() -> int | None:

@@ -16,6 +16,7 @@ Only the newest few damaged files are kept, see `_keep_few`.
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,8 @@ _Made = TypeVar("_Made")
 
 REPORT_NAME = "report.json"
 _BUILDING, _READY = "building", "new"
+_NUMBER = re.compile(r"Z-([0-9]+)$")
+"""At the end of a folder's name; the first has none."""
 _KEPT_AT_MOST = 5
 _KEPT_BYTES_AT_MOST = 500_000_000
 """A card that damages one file damages more: what is kept of them must not fill it."""
@@ -97,8 +100,16 @@ def damage_reports(folder: Path) -> list[DamageReport]:
 
 
 def _places(folder: Path) -> list[Path]:
+    """Return the folders of what was set aside, oldest first."""
     parent = folder / FOLDER_NAME
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    places = (path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else ()
+    # By number, not by moment: the clock may have been behind.
+    return sorted(places, key=lambda place: (_number_of(place), place.name))
+
+
+def _number_of(place: Path) -> int:
+    found = _NUMBER.search(place.name)
+    return int(found[1]) if found else 1
 
 
 def _report_in(place: Path) -> DamageReport | None:
@@ -177,7 +188,7 @@ def _was_read_in_part(place: Path) -> bool:
 
 
 def _rescue(folder: Path, moment: datetime, reason: str) -> None:
-    place = _new_folder(folder / FOLDER_NAME, f"{moment:%Y-%m-%dT%H%M%SZ}")
+    place = _new_place(folder, f"{moment:%Y-%m-%dT%H%M%SZ}")
     try:
         saved = save_what_can_be_read(folder / FILE_NAME, place / _BUILDING, moment)
         report = DamageReport(str(place), moment.isoformat(), reason[:500], **asdict(saved))
@@ -186,15 +197,26 @@ def _rescue(folder: Path, moment: datetime, reason: str) -> None:
         sync_folder(place)
     except (OSError, StorageFailed) as exc:
         # A full disk: nothing was moved yet, and half a new file only takes up space.
-        shutil.rmtree(place, ignore_errors=True)
+        _throw_away(place)
         if isinstance(exc, OSError):
             raise disk_error(exc, place) from exc
         raise
 
 
-def _new_folder(parent: Path, name: str) -> Path:
+def _throw_away(place: Path) -> None:
+    """Overwrite and delete a record that is not finished: it holds every template that could be read."""
+    for path in [path for path in place.rglob("*") if path.is_file()]:
+        try:
+            erase_file(path)
+        except OSError as exc:
+            log.warning("half a record cannot be overwritten, only deleted file=%s reason=%s", path, exc.strerror)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _new_place(folder: Path, name: str) -> Path:
+    parent = folder / FOLDER_NAME
     parent.mkdir(mode=0o700, exist_ok=True)
-    number = 1
+    number = max((_number_of(place) for place in _places(folder)), default=0) + 1
     while True:
         place = parent / (name if number == 1 else f"{name}-{number}")
         try:
@@ -208,7 +230,7 @@ def _new_folder(parent: Path, name: str) -> Path:
 def _finish(folder: Path) -> None:
     """Put a new file that is whole into its place; throw away one that is not."""
     for building in (folder / FOLDER_NAME).glob(f"*/{_BUILDING}"):
-        shutil.rmtree(building.parent)
+        _throw_away(building.parent)
     for ready in (folder / FOLDER_NAME).glob(f"*/{_READY}"):
         place = ready.parent
         if (ready / FILE_NAME).exists():

@@ -104,8 +104,9 @@ def _fill_small_tables(db: Database, found: Found, moment: datetime) -> None:
     # Far above any count of starts: it must not go back, and nobody knows any more where it was.
     session = found.session if found.session is not None else max(0, int(moment.timestamp()))
     db.execute("INSERT INTO meta (name, value) VALUES ('session', ?)", [str(session)])
-    if found.erase_due or found.session is None:
-        # Without the table that would say so, nobody knows: rather nothing to look into than a template that had to go.
+    if found.erase_due or found.session is None or found.gallery is None:
+        # Without the table that would say so, nobody knows; without the gallery, nobody can tell later whose template
+        # the damaged file holds. Rather nothing to look into than a template that had to go.
         note_erasure(db)
     db.conn.executemany("INSERT INTO open_interval VALUES (?, ?, ?, ?)", found.open_intervals.values())
     db.conn.executemany("INSERT INTO content (hash, sealed, in_use) VALUES (?, ?, ?)", found.content.values())

@@ -1,11 +1,10 @@
 """The gallery on the unit's disk: every piece sealed as it came, swapped in one transaction."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 from pydantic import ValidationError
 
-from edge.adapters.damaged_files import damaged_files, erase_damaged
+from edge.adapters.damaged_files import DamagedFiles
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_library import Database
 from edge.core.errors import StorageFull
@@ -31,8 +30,7 @@ class SqliteGallery:
 
     def __init__(self, file: UnitFile) -> None:
         self._file = file
-        self._in_vain: tuple[list[Path], str] = [], ""
-        """Damaged files that could not be erased, and why."""
+        self._damaged = DamagedFiles(file.path.parent)
 
     def signed_head(self) -> Head | None:
         """Return the signed head of the gallery in use; its signature is checked again at each start."""
@@ -82,7 +80,7 @@ class SqliteGallery:
             return
         with self._file.writing() as db:
             _delete(db, content_hashes)
-        self.erase()
+        self.remains()
 
     def swap(self, gallery: StagedGallery) -> None:
         """Make the staged gallery the one in use and delete what it does not list."""
@@ -103,7 +101,7 @@ class SqliteGallery:
             )
             _delete(db, {row[0] for row in db.execute("SELECT hash FROM content").fetchall()} - listed)
             db.execute("UPDATE content SET in_use = 1 WHERE in_use = 0")
-        self.erase()
+        self.remains()
 
     def drop_staged(self) -> int:
         """Delete what a transfer has brought so far and the gallery in use does not need; return how many pieces."""
@@ -116,35 +114,39 @@ class SqliteGallery:
     def remains(self) -> str:
         """Return where something that was deleted can still be read on this disk, for a person; empty when nowhere.
 
-        Does what can be done about it. What is due is noted with the deletion, so that a start goes on with it.
+        Does what is quick about it; damaged files are for `erase_damaged`. What is due is noted with the deletion, so
+        that a start goes on with it.
         """
-        with self._file.reading() as db:
-            due = db.execute("SELECT value FROM meta WHERE name = ?", [ERASE_DUE]).fetchone()
+        due = self._erasure_due()
         if due is None:
             return ""
         if not self._file.erase_deleted():
             return "what was deleted can still be read in unit.db-wal: end what reads the record, or free some space"
         # A damaged record that was set aside holds the pieces of then.
-        self._in_vain = self._in_vain if self._nothing_changed() else erase_damaged(self._file.path.parent)
-        files, trouble = self._in_vain
-        if files:
-            return f"{trouble}: delete it by hand, replace the card" if trouble else "damaged files are being erased"
+        if left := self._damaged.left():
+            return left
         try:
             with self._file.writing() as db:
-                db.execute("DELETE FROM meta WHERE name = ? AND value = ?", [ERASE_DUE, due[0]])
+                db.execute("DELETE FROM meta WHERE name = ? AND value = ?", [ERASE_DUE, due])
         except StorageFull as exc:
             return str(exc)
         return ""
 
-    def _nothing_changed(self) -> bool:
-        """Return whether what could not be erased is there as before: a failing card is not written to each second."""
-        files, trouble = self._in_vain
-        return bool(trouble) and damaged_files(self._file.path.parent) == files
+    def erase_damaged(self) -> bool:
+        """Overwrite a part of the damaged files where that is due; return False when there is no more to do at once.
 
-    def erase(self) -> None:
-        """Try again what of an erasure is due, whatever was in vain before. Raises StorageFailed."""
-        self._in_vain = [], ""
-        self.remains()
+        Takes seconds on a slow card. One thread, which nobody waits for.
+        """
+        return self._erasure_due() is not None and self._damaged.erase_some()
+
+    def try_erasing_again(self) -> None:
+        """Also what could not be overwritten before."""
+        self._damaged.try_again()
+
+    def _erasure_due(self) -> str | None:
+        with self._file.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE name = ?", [ERASE_DUE]).fetchone()
+        return str(row[0]) if row else None
 
 
 def _delete(db: Database, content_hashes: Collection[str]) -> None:

@@ -1,6 +1,5 @@
 """What a unit has written down, read again: for commands that list and export, and for the CSV copy."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +31,7 @@ def history(
 ) -> Iterator[Row]:
     """Yield stored events in the order in which they were written down.
 
-    `kinds`, `since` (included) and `until` (excluded) choose, `limit` keeps the newest.
+    `kinds`, `since` (included) and `until` (excluded) choose, `limit` keeps the newest. Raises StorageDamaged.
     """
     conditions, values = ["1"], list[Any]()
     if kinds:
@@ -60,21 +59,23 @@ def _rows(file: UnitFile, numbers: list[int]) -> list[Row]:
     marks = ",".join("?" * len(numbers))
     with file.reading() as db:
         rows = db.execute(
-            f"""SELECT body, outbox.place, dead_letter.number FROM events LEFT JOIN outbox USING (epoch, seq)
+            f"""SELECT body, sha256, outbox.place, dead_letter.number FROM events LEFT JOIN outbox USING (epoch, seq)
                 LEFT JOIN dead_letter USING (epoch, seq) WHERE events.id IN ({marks}) ORDER BY events.id""",  # noqa: S608
             numbers,
         ).fetchall()
     return [
-        (json.loads(body), "waiting" if waits else "refused" if refused else "delivered")
-        for body, waits, refused in rows
+        (read_body(file, body, sha256), "waiting" if waits else "refused" if refused else "delivered")
+        for body, sha256, waits, refused in rows
     ]
 
 
 def written_after(file: UnitFile, number: int, limit: int = ROWS_AT_ONCE) -> list[Written]:
-    """Return the events written after the one with this number, oldest first."""
+    """Return the events written after the one with this number, oldest first. Raises StorageDamaged."""
     with file.reading() as db:
-        rows = db.execute("SELECT id, body FROM events WHERE id > ? ORDER BY id LIMIT ?", [number, limit]).fetchall()
-    return [Written(row[0], json.loads(row[1])) for row in rows]
+        rows = db.execute(
+            "SELECT id, body, sha256 FROM events WHERE id > ? ORDER BY id LIMIT ?", [number, limit]
+        ).fetchall()
+    return [Written(found, read_body(file, body, sha256)) for found, body, sha256 in rows]
 
 
 def next_moment(file: UnitFile, kinds: Sequence[str], since: datetime | None = None) -> datetime | None:

@@ -1,6 +1,5 @@
 """The unit's record on disk: events, what of them is still to be delivered, and what the hub refused."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -191,13 +190,13 @@ class SqliteJournal:
         marks = ",".join("?" * len(seqs))
         with self._file.writing() as db:
             rows = db.execute(
-                f"""SELECT id, seq, body FROM outbox JOIN events USING (epoch, seq)
+                f"""SELECT id, seq, body, sha256 FROM outbox JOIN events USING (epoch, seq)
                     WHERE epoch = ? AND seq IN ({marks}) ORDER BY place""",  # noqa: S608 (question marks only)
                 [epoch, *seqs],
             ).fetchall()
             last = last_seq(db, self._epoch)
-            for seq, (number, old_seq, body) in enumerate(rows, last + 1):
-                moved = canonical_bytes(json.loads(body) | {"seq": seq})
+            for seq, (number, old_seq, body, sha256) in enumerate(rows, last + 1):
+                moved = canonical_bytes(read_body(self._file, body, sha256) | {"seq": seq})
                 db.execute("DELETE FROM outbox WHERE epoch = ? AND seq = ?", [epoch, old_seq])
                 db.execute(
                     "UPDATE events SET epoch = ?, seq = ?, body = ?, sha256 = ? WHERE id = ?",

@@ -102,6 +102,7 @@ def side_loops(disk: Disk, copying: CopyKeeper, counter: ControlServer, desk: Co
         disk.storage.look()
         note()
         copying.watch()
+        disk.storage.erase_damaged()
         disk.storage.rest()
         return True
 

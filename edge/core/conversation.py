@@ -180,9 +180,12 @@ class Conversation:
         """
         due = [float("-inf") if self._queue_changed else self._problems.next_due_s, self._repairs.next_due_s]
         if self.is_connected:
-            due += [self._status.due_s, self._greeting.next_due_s]
+            on = {"status": self._status.due_s, "hello": self._greeting.next_due_s}
             if self._greeting.welcomed:
-                due += [self.window.next_due_s(now_s), self._audit.next_due_s]
+                due.append(self.window.next_due_s(now_s))
+                on["audit"] = float("inf") if self._repairs.pending else self._audit.next_due_s
+            due.append(self._refused.next_due_s(now_s))
+            due += [due_s for channel, due_s in on.items() if not self.holds_back(channel, now_s)]
         return max(now_s, min(due))
 
     def holds_back(self, channel: str, now_s: float) -> bool:

@@ -99,31 +99,33 @@ class DeliveryWindow:
         """Return the batches to send now: repetitions of unanswered ones first, then live ones, then backlog."""
         if now_s < self.paused_until_s:
             return []
-        out = self._repeat_late_ones(now_s)
+        out, newest = self._repeat_late_ones(now_s), last_place()
         for lane in (self._live, self._backlog):
             if not self.ways.is_open(lane.channel):
                 continue
             if now_s >= lane.back_s:
                 lane.sent_up_to, lane.back_s, lane.drained = 0, float("inf"), False
-            out += self._fresh(lane, now_s, fetch)
+            out += self._fresh(lane, newest if lane is self._live else self.boundary, now_s, fetch)
             if lane is self._live and self._room(lane) <= 0:
-                self._hand_over_to_backlog(last_place())
+                self._hand_over_to_backlog(newest)
         return out
 
     def next_due_s(self, now_s: float) -> float:
         """Return when something is to be sent or looked for again, unless something new is written down before."""
         if now_s < self.paused_until_s:
             return self.paused_until_s
-        return min([flight.due_s for flight in self._flights.values()] + [self._live.back_s, self._backlog.back_s])
+        flights = [flight for flight in self._flights.values() if self.ways.is_open(flight.channel)]
+        due = [one.due_s for one in flights if not one.resting or self._room(self._lane(one.lane)) > 0]
+        due += [lane.back_s for lane in (self._live, self._backlog) if self.ways.is_open(lane.channel)]
+        return min(due, default=float("inf"))
 
     def _hand_over_to_backlog(self, newest: int) -> None:
         if newest - max(self._live.sent_up_to, self.boundary) > _LIVE_AT_MOST:
             self.move_boundary(newest)
 
-    def _fresh(self, lane: Lane, now_s: float, fetch: Fetch) -> list[Outgoing]:
+    def _fresh(self, lane: Lane, until: int, now_s: float, fetch: Fetch) -> list[Outgoing]:
         out: list[Outgoing] = []
-        until = None if lane is self._live else self.boundary
-        if until is not None and (lane.drained or until == 0):
+        if lane is self._backlog and (lane.drained or until == 0):
             return out
         while self._room(lane) > 0:
             events = self._next(lane, until, fetch)
@@ -133,13 +135,12 @@ class DeliveryWindow:
             out.append(self._launch(lane, events, now_s))
         return out
 
-    def _next(self, lane: Lane, until: int | None, fetch: Fetch) -> list[Queued]:
+    def _next(self, lane: Lane, until: int, fetch: Fetch) -> list[Queued]:
         """Return the events of the next batch of a lane; those under way are passed over."""
-        while True:
-            after = max(lane.sent_up_to, self._begin(lane))
+        while (after := max(lane.sent_up_to, self._begin(lane))) < until:
             found = fetch(after, until, self.limits.batch_events, self.patience.batch_bytes)
             if not found:
-                return []
+                break
             taken: list[Queued] = []
             most = self.limits.batch_events
             for queued in found:
@@ -152,8 +153,9 @@ class DeliveryWindow:
                 lane.sent_up_to = queued.place
             if taken:
                 return taken
+        return []
 
-    def _look_for_stranded(self, lane: Lane, until: int | None, now_s: float, fetch: Fetch) -> None:
+    def _look_for_stranded(self, lane: Lane, until: int, now_s: float, fetch: Fetch) -> None:
         # A receipt that left events out, or that a full disk could not note, would otherwise strand them.
         if lane.drained or any(flight.lane == lane.channel for flight in self._flights.values()):
             return

@@ -274,7 +274,7 @@ class GalleryStore(Protocol):
     def remains(self) -> str:
         """Return where something that was deleted can still be read on this disk, for a person; empty when nowhere.
 
-        Does what can be done about it, also what a kill has left over. Cheap when nothing is due.
+        Does what is quick about it; damaged files are erased by the disk's own thread. Cheap when nothing is due.
         """
         ...
 

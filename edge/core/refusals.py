@@ -43,6 +43,10 @@ class RefusedChannels:
         held = self._held.get(channel)
         return held is not None and now_s < held.until_s
 
+    def next_due_s(self, now_s: float) -> float:
+        """Return when the next channel is tried again."""
+        return min((held.until_s for held in self._held.values() if now_s < held.until_s), default=float("inf"))
+
     def closed(self, now_s: float) -> frozenset[str]:
         """Return the channels on which nothing is to be sent now."""
         return frozenset(channel for channel in self._held if self.holds_back(channel, now_s))

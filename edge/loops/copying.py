@@ -21,6 +21,11 @@ _HANGS_AFTER_S = 60.0
 class RecordCopy(Protocol):
     """A copy that knows how far it is."""
 
+    @property
+    def lost(self) -> int:
+        """Number of events that were deleted, since this start, before their line was written."""
+        ...
+
     def copy_some(self, names: Mapping[str, str]) -> bool:
         """Write the lines of the next few events that the copy lacks; return whether there may be more.
 
@@ -103,4 +108,7 @@ class CopyKeeper:
             self._began_s = float("inf")
         self._failures, self._again_s = 0, float("-inf")
         self._health.fine("csv_failed")
+        if lost := self._copy.lost:
+            text = f"{lost} records were deleted before their lines were in the CSV files; the hub has them"
+            self._health.problem("csv_gap", text)
         return more

@@ -14,6 +14,7 @@ What the hub does not have yet is never given up on disk.
 """
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -49,6 +50,14 @@ class Reserves(Protocol):
 
     def write_back(self) -> None:
         """Empty the log into the file; a reader in the way or a full disk leave it for the next time."""
+        ...
+
+    def erase_damaged(self) -> bool:
+        """Overwrite a part of damaged files that must go: seconds; return False when there is no more to do at once."""
+        ...
+
+    def try_erasing_again(self) -> None:
+        """Have `erase_damaged` also try what could not be overwritten before."""
         ...
 
     def try_to_write(self) -> None:
@@ -187,6 +196,15 @@ class StorageKeeper:
                 self._refused, self._read_only = True, False
         self._tell()
 
+    def erase_damaged(self) -> None:
+        """Overwrite what must go of damaged files, for some seconds. Raises StorageFailed when the disk is broken."""
+        # Without the lock: nobody who needs room waits for it.
+        until_s = self._clock.monotonic_s() + _STEP_EVERY_S
+        with suppress(StorageFull):
+            while not self._wake.is_set() and self._clock.monotonic_s() < until_s:
+                if not self._reserves.erase_damaged():
+                    break
+
     def _prune(self) -> None:
         for _ in range(_PORTIONS_PER_STEP):
             if not self._reserves.prune(self._limits.keep_delivered_days):
@@ -197,6 +215,7 @@ class StorageKeeper:
         if now_s - self._written_back_s >= _WRITE_BACK_EVERY_S:
             self._written_back_s = now_s
             self._reserves.write_back()
+            self._reserves.try_erasing_again()
 
     def _tell(self) -> None:
         state = self.disk_state()

@@ -55,7 +55,7 @@ def rewrite(connection: Connection, verdicts: Iterable[Verdict], zone: ZoneInfo)
     """Date the new events of these verdicts and whatever they tell about others; return what is to be marked for it.
 
     To be called in the transaction that inserts the events, after that, with their units locked
-    (`unit_store.serving`): what another one inserts meanwhile about the same unit could not be seen here, nor ours
+    (`stream_marks.lock_units`): what another one inserts meanwhile about the same unit could not be seen here, nor ours
     there. The outcome does not depend on the order in which events arrive, and running it again changes nothing.
     """
     arrived = _arrived(verdicts)
@@ -176,7 +176,10 @@ class _Unit:
                 self._undated.is_certain(one.spans().items())
             else:
                 self._undated.add(boot_id, one.rows, one.received, one.spans())
-        self._undated.estimate(self._moved, self._now)
+        for boot_id in self._undated.unread():
+            # An older program knew of single events only that their clock was not set, whatever else is known.
+            self._date_by_what_is_known(boot_id, _Arrived(self._now))
+        self._undated.estimate(self._moved)
         return self._moved.pairs(self._connection)
 
     # ---- boots of which something is known ---------------------------------------------------------------------------
@@ -188,7 +191,7 @@ class _Unit:
             return False
         timeline, clock = Timeline(known), self._clocks.get((self._unit_id, boot_id))
         first_ns = min(known).boot_us * 1000
-        settled = clock is not None and bool(clock.anchors) == bool(anchors)
+        settled = bool(one.rows) and clock is not None and bool(clock.anchors) == bool(anchors)
         if settled and not anchors:
             settled = clock is not None and clock.first_ns == first_ns
         if settled:
@@ -198,7 +201,7 @@ class _Unit:
             self._date_news(boot_id, one, timeline, changed, anchored=bool(anchors))
         else:
             self._date(Place(self._unit_id, boot_id), timeline.segments, anchored=bool(anchors))
-            self._undated.forget(boot_id)
+            self._undated.forget(boot_id, self._moved)
             self._touch(boot_id)
         self._keep_clock(boot_id, timeline, len(anchors), first_ns)
         return True

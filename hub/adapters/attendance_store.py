@@ -9,8 +9,10 @@ from sqlalchemy import Connection, literal_column, select
 
 from hub.adapters.event_rows import run_text, time_text, uuid_text
 from hub.adapters.membership import belonged
-from hub.adapters.schema import dirty_students, lessons, student_sections, units
+from hub.adapters.schema import dirty_students, hub_facts, lessons, student_sections, units
 
+ENDED_UNTIL = "register.ended_until"
+"""Until when the students of lessons that ended were marked for it: of `hub_facts`."""
 LONGEST_EARLY = timedelta(hours=3)
 """The settings allow no more for coming early."""
 
@@ -72,15 +74,18 @@ def covered(connection: Connection, watched: Iterable[Watched], zone: ZoneInfo) 
     """Return the students and days of lessons that are over and that these units watched.
 
     Their `Not observed` may become `Not seen`. A lesson that still runs is left alone: its students are marked when it
-    ends.
+    ends. What is replayed from the quarantine was received long ago: the register may have called more of them over.
     """
+    together = _together(watched)
+    if not together:
+        return set()
+    ended = connection.execute(select(hub_facts.c.value).where(hub_facts.c.name == ENDED_UNTIL)).scalar()
     conditions = [
         f"(units.id = {uuid_text(one.unit_id)} and lessons.starts_at < {time_text(one.until)}"
-        f" and lessons.ends_at > {time_text(one.since)} and lessons.ends_at <= {time_text(one.now)})"
-        for one in _together(watched)
+        f" and lessons.ends_at > {time_text(one.since)} and lessons.ends_at <= {time_text(over)})"
+        for one in together
+        for over in (max(one.now, datetime.fromisoformat(ended)) if ended else one.now,)
     ]
-    if not conditions:
-        return set()
     found = connection.execute(
         select(student_sections.c.student_id, lessons.c.starts_at)
         .distinct()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hub.adapters.migrations import expected_version, recorded_version
-from hub.adapters.mysql_errors import TransactionLost, translate
+from hub.adapters.mysql_errors import LockHeld, TransactionLost, translate
 from hub.core.errors import StoreRefused
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
@@ -38,6 +38,9 @@ class DatabaseAddress:
     connect_timeout_s: int = 5
     read_timeout_s: int = 30
     write_timeout_s: int = 30
+    idle_timeout_s: int = 60
+    """After which the database ends a connection that says nothing: a transaction has no longer pauses than seconds,
+    and the locks of a process that froze or of a machine that lost its power are let go of. Others are made anew."""
     pool_size: int = 5
 
     def __str__(self) -> str:
@@ -74,7 +77,8 @@ class Database:
                 "connection_timeout": address.connect_timeout_s,
                 "read_timeout": address.read_timeout_s,
                 "write_timeout": address.write_timeout_s,
-                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_lock_wait_s(address)}",
+                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_lock_wait_s(address)},"
+                f" wait_timeout = {address.idle_timeout_s}",
                 "use_pure": False,
             },
             isolation_level="READ COMMITTED",
@@ -107,18 +111,24 @@ class Database:
             raise meaning from exc
 
     def run(
-        self, work: Callable[[Connection], Result], *, attempts: int = 5, isolation: Isolation = "READ COMMITTED"
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        attempts: int = 5,
+        isolation: Isolation = "READ COMMITTED",
+        patient: bool = True,
     ) -> Result:
         """Run `work` in a transaction and return its result; a lost transaction is run again from the start.
 
-        `work` must be safe to run again, also after a commit whose answer was lost. Raises as `transaction`.
+        `work` must be safe to run again, also after a commit whose answer was lost. Who is not `patient` does not wait
+        a second time for a lock that another transaction holds. Raises as `transaction`.
         """
         for attempt in range(1, attempts + 1):
             try:
                 with self.transaction(isolation) as connection:
                     return work(connection)
-            except TransactionLost:
-                if attempt == attempts:
+            except TransactionLost as exc:
+                if attempt == attempts or (isinstance(exc, LockHeld) and not patient):
                     raise
                 with self._counting:
                     self.repeated += 1

@@ -1,4 +1,8 @@
-"""Gives events on record other dates, and marks what of the register depends on them, before and after."""
+"""Gives events on record other dates, and marks what of the register depends on them, before and after.
+
+Those of a boot of which nothing is known are only called estimated: their dates are those of their boot, in
+`undated_boots`, so that what is told about it later touches none of them.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,15 +10,20 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, text
 from sqlalchemy.sql.elements import TextClause
 
 from hub.adapters.attendance_store import Watched, attended_within, covered
 from hub.adapters.column_types import UtcColumn, UuidColumn
 from hub.adapters.event_rows import word_text
+from hub.adapters.schema import events, undated_boots
 from hub.core.dating import AHEAD_US, FIRST_US, Segment, moment, watched_since
-from hub.core.dating_bounds import Estimate
 from protocol.events import Coverage
+
+BOOT_US: ColumnElement[int] = events.c.boottime_ns.op("div")(1000)
+"""The boot's clock of an event."""
+ESTIMATE = (undated_boots.c.earliest_us, undated_boots.c.latest_us, undated_boots.c.begin_us)
+"""To be read with each event whose `time_basis` is `estimated`, where `of_undated_boot`: `when` needs them."""
 
 _BOOT = "(boottime_ns div 1000)"
 _ZERO = "cast('1970-01-01' as datetime(6))"
@@ -33,25 +42,14 @@ _KEEPS = (
 _CONCERNED = (
     "select student_id, kind = 'coverage' as covers, min(at_corrected) as old_first, max(at_corrected) as old_last,"
     " min(new_at) as new_first, max(new_at) as new_last, min(at_earliest) as old_earliest,"
-    " max(at_latest) as old_latest, min(new_earliest) as new_earliest, max(new_latest) as new_latest"
-    " from (select student_id, kind, at_corrected, at_earliest, at_latest, {at} as new_at,"
-    " {earliest} as new_earliest, {latest} as new_latest from {source} where {scope}) as moved"
+    " max(at_latest) as old_latest from (select student_id, kind, at_corrected, at_earliest, at_latest,"
+    " {at} as new_at from {source} where {scope}) as moved"
     " group by student_id, kind = 'coverage', date(at_corrected), date(new_at)"
 )
-_MOMENTS = (
-    "old_first",
-    "old_last",
-    "new_first",
-    "new_last",
-    "old_earliest",
-    "old_latest",
-    "new_earliest",
-    "new_latest",
-)
+_MOMENTS = ("old_first", "old_last", "new_first", "new_last", "old_earliest", "old_latest")
 _COVERAGE = "select body, at_corrected, {at} as new_at from {source} where {scope} and kind = 'coverage'"
 _CHANGE = (
-    "update {source} set at_corrected = {at}, time_basis = {basis}, at_earliest = {earliest}, at_latest = {latest}"
-    " where {scope}"
+    "update {source} set at_corrected = {at}, time_basis = {basis}, at_earliest = null, at_latest = null where {scope}"
 )
 _NO_END = 2**62
 
@@ -74,21 +72,12 @@ class Change:
     at: str
     basis: str
     parameters: Mapping[str, Any]
-    earliest: str = "null"
-    latest: str = "null"
     where: str = ""
     source: str = "events"
 
     def bound(self, query: str) -> TextClause:
         """Return a query for the events that get another date by this, with every parameter that it names."""
-        said = query.format(
-            at=self.at,
-            basis=self.basis,
-            earliest=self.earliest,
-            latest=self.latest,
-            source=self.source,
-            scope=self._scope(),
-        )
+        said = query.format(at=self.at, basis=self.basis, source=self.source, scope=self._scope())
         clause = text(said).bindparams(
             bindparam("unit_id", self.place.unit_id, type_=UuidColumn),
             bindparam("boot_id", self.place.boot_id, type_=UuidColumn),
@@ -105,8 +94,7 @@ class Change:
             )
             spans = f" and ({' or '.join(several)})"
         same = (
-            f"at_corrected <=> {self.at} and time_basis <=> {self.basis}"
-            f" and at_earliest <=> {self.earliest} and at_latest <=> {self.latest}"
+            f"at_corrected <=> {self.at} and time_basis <=> {self.basis} and at_earliest is null and at_latest is null"
         )
         return f"unit_id = :unit_id and boot_id = :boot_id{spans}{self.where} and not ({same})"
 
@@ -146,20 +134,28 @@ def _reach(segment: Segment) -> tuple[int, int]:
     return from_ns, _NO_END if segment.until_us is None else segment.until_us * 1000
 
 
-def by_estimate(place: Place, guess: Estimate) -> Change:
-    """Return the dates of the events of a boot of which nothing is known."""
-    parameters = {"earliest": guess.earliest_us, "latest": guess.latest_us}
-    at = "at_claimed"
-    if guess.begin_us is not None:
-        at, parameters["begin"] = f"timestampadd(microsecond, :begin + {_BOOT}, {_ZERO})", guess.begin_us
-    return Change(
-        place,
-        at=at,
-        basis="'estimated'",
-        parameters=parameters,
-        earliest=f"timestampadd(microsecond, :earliest + {_BOOT}, {_ZERO})",
-        latest=f"timestampadd(microsecond, :latest + {_BOOT}, {_ZERO})",
-    )
+def of_undated_boot() -> ColumnElement[bool]:
+    """Return the condition for what is known of the boot of an event of which nothing is known."""
+    names = ("unit_id", "boot_id", "epoch")
+    return and_(*(events.c[name] == undated_boots.c[name] for name in names))
+
+
+def when(row: Row[Any]) -> tuple[datetime, tuple[datetime, datetime] | None]:
+    """Return when an event was; and if nobody knows, between which moments. `row`: `events` and ESTIMATE."""
+    if row.time_basis != "estimated":
+        return row.at_corrected, None
+    if row.earliest_us is None or row.latest_us is None:
+        # Only an older program has estimated it.
+        return row.at_corrected, (row.at_earliest or row.at_corrected, row.at_latest or row.at_corrected)
+    boot_us = row.boottime_ns // 1000
+    at = row.at_claimed if row.begin_us is None else moment(row.begin_us + boot_us)
+    return at, (moment(row.earliest_us + boot_us), moment(row.latest_us + boot_us))
+
+
+def call_estimated(connection: Connection, place: Place) -> bool:
+    """Call events estimated that were not so far; tell whether there were any."""
+    change = Change(place, at="at_claimed", basis="'estimated'", parameters={})
+    return connection.execute(change.bound(_CHANGE)).rowcount > 0
 
 
 @dataclass(slots=True)
@@ -199,8 +195,8 @@ def apply(connection: Connection, change: Change, moved: Moved, now: datetime) -
     for row in grouped:
         if row.student_id is not None:
             moved.add(row.student_id, (row.old_first, row.old_last, row.new_first, row.new_last))
-            bounds = (row.old_earliest, row.old_latest, row.new_earliest, row.new_latest)
-            moved.add_bounds(row.student_id, bounds)
+            # Of an older program, which wrote beside each event between which moments it was.
+            moved.add_bounds(row.student_id, (row.old_earliest, row.old_latest))
     if any(row.covers for row in grouped):
         moved.watched += _watched(connection, change, now)
     connection.execute(change.bound(_CHANGE))

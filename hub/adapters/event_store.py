@@ -39,10 +39,14 @@ _ON_RECORD = f"select event_id, unit_id, epoch, seq, payload_sha256 from {events
 
 
 class MySqlEventStore:
-    """Keeps the contract of `hub.core.ports.EventStore`. `zone` is the school's: it decides an event's local day."""
+    """Keeps the contract of `hub.core.ports.EventStore`. `zone` is the school's: it decides an event's local day.
 
-    def __init__(self, database: Database, zone: ZoneInfo) -> None:
+    `replayed_at` is given when somebody has old messages taken after all.
+    """
+
+    def __init__(self, database: Database, zone: ZoneInfo, *, replayed_at: datetime | None = None) -> None:
         self._database = database
+        self._replayed_at = replayed_at
         self._zone = zone
         self._days = LocalDays(zone)
 
@@ -78,19 +82,22 @@ class MySqlEventStore:
     def _run(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction. Raises as `Database.run`, and StoreBusy for what nobody expected.
 
-        Which is for whoever sent it alone to wait for: it must not end the hub, which would meet it again at once.
+        Which is for whoever sent it alone to wait for: it must not end the hub, which would meet it again at once. So
+        is a lock that another transaction holds: the others wait meanwhile.
         """
         try:
-            return self._database.run(work, attempts=_ATTEMPTS)
+            return self._database.run(work, attempts=_ATTEMPTS, patient=False)
         except (DBAPIError, ConnectorError, MySQLInterfaceError) as exc:
             # Without its cause, which holds the statement and with it what a message said.
             number = errno_of(exc) or type(exc).__name__
             raise StoreBusy(f"the database finds something wrong that nobody expected: {number}") from None
 
     def _take(self, connection: Connection, batches: Sequence[Batch], *, reading: bool) -> list[Taken]:
-        units = unit_store.serving(connection, {batch.unit_id for batch in batches}, alone=True)
+        units = unit_store.serving(connection, {batch.unit_id for batch in batches})
+        stream_marks.lock_units(connection, units)
         ours = [batch for batch in batches if batch.unit_id in units]
-        marks = stream_marks.lock(connection, {(one.unit_id, one.epoch): one.received_at for one in ours})
+        heard = {(one.unit_id, one.epoch): one.received_at for one in ours}
+        marks = stream_marks.lock(connection, heard, self._replayed_at)
         served = [batch for batch in ours if (batch.unit_id, batch.epoch) in marks]
         known = Known(_on_record(connection, served) if reading else ())
         verdicts = [judge(batch, known) for batch in served]

@@ -30,10 +30,11 @@ _LOST = {
 # The same, and whoever asks for something else need not wait for it.
 _BEATEN = {
     1180: "the database could not commit",
-    1205: "waited too long for a lock",
     1213: "lost against another transaction",
     1317: "the statement was interrupted",
 }
+# The same, after as long as one waits for a lock: another attempt may wait as long again.
+_LOCKED = {1205: "waited too long for a lock"}
 # Nobody answers, or the database cannot take anything now: trying again at once will not help.
 _UNREACHABLE = {
     1021: "the disk of the database is full",
@@ -89,6 +90,10 @@ class TransactionBeaten(TransactionLost, StoreBusy):
     """The transaction alone was rolled back, for another one or for itself; the connection lives."""
 
 
+class LockHeld(TransactionBeaten):
+    """Another transaction did not let go of a lock in time."""
+
+
 _CLIENTS = range(2000, 3000)
 """Numbers of the client's library: the server has said nothing."""
 
@@ -102,6 +107,7 @@ _SERVERS_OWN = (
 _GAVE_UP: tuple[tuple[Mapping[int, str], type[StoreUnavailable]], ...] = (
     (_LOST, TransactionLost),
     (_BEATEN, TransactionBeaten),
+    (_LOCKED, LockHeld),
     (_TOO_LONG, StoreBusy),
 )
 

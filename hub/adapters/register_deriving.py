@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, select, tuple_
 from sqlalchemy.dialects.mysql import insert
 
-from hub.adapters import register_facts
-from hub.adapters.attendance_store import mark_lessons
+from hub.adapters import register_facts, undated_telling
+from hub.adapters.attendance_store import ENDED_UNTIL, mark_lessons
 from hub.adapters.database import Database
 from hub.adapters.membership import belonged
 from hub.adapters.schema import attendance, dirty_students, hub_facts, lessons, student_sections
@@ -19,7 +19,6 @@ from hub.core.attendance import Entry, Rules, SchoolDays, entries
 from hub.core.errors import BadInput, Conflict
 
 LOG = logging.getLogger("rollcall.hub.register")
-ENDED_UNTIL = "register.ended_until"
 DERIVING = "register.deriving"
 _LOOK_BACK = timedelta(days=7)
 _MOST_SET_ASIDE = 1000
@@ -73,7 +72,9 @@ class MySqlRegisterStore:
         A student's day that cannot be derived is set aside and named in the log; the others go on.
         """
         try:
-            return self._database.run(lambda connection: self._derive(connection, now, most))
+            done = self._database.run(lambda connection: self._derive(connection, now, most))
+            # What nobody knows the time of may move with every event: it is looked at when nothing else waits.
+            return done or undated_telling.tell_one(self._database, self._days.zone)
         except Conflict:
             # A lesson or student was deleted between our reading and our writing; the marks are still there.
             return 0

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from hub.adapters import membership
 from hub.adapters.attendance_store import LONGEST_EARLY
+from hub.adapters.event_dates import BOOT_US, ESTIMATE, of_undated_boot, when
 from hub.adapters.schema import (
     epochs,
     events,
@@ -107,61 +108,65 @@ def _lessons(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An event about a student, and when it was."""
+
+    row: Row[Any]
+    at: datetime
+    within: tuple[datetime, datetime] | None
+    """Of a time that is only estimated."""
+
+
 def _events(
     connection: Connection, student_ids: Collection[str], since: datetime, until: datetime
-) -> dict[str, list[Row[Any]]]:
-    found: dict[str, list[Row[Any]]] = defaultdict(list)
+) -> dict[str, list[_Told]]:
     of_them = (events.c.student_id.in_(list(student_ids)), events.c.kind.in_(("seen", "left", "mark")))
-    then = (events.c.at_corrected >= since, events.c.at_corrected < until)
-    rows = {row.event_id: row for row in connection.execute(select(events).where(*of_them, *then))}
-    maybe = (events.c.at_earliest < until, events.c.at_latest >= since)
-    undated = select(events).join(undated_boots, _of_undated_boot()).where(*of_them, *maybe, *_was(since, until))
-    rows |= {row.event_id: row for row in connection.execute(undated)}
-    for row in sorted(rows.values(), key=lambda row: (row.at_corrected, row.event_id)):
-        found[row.student_id].append(row)
+    then = (events.c.at_corrected >= since, events.c.at_corrected < until, events.c.time_basis != "estimated")
+    told = [_Told(row, row.at_corrected, None) for row in connection.execute(select(events).where(*of_them, *then))]
+    undated = select(events, *ESTIMATE).join(undated_boots, of_undated_boot())
+    maybe = (events.c.time_basis == "estimated", *_was(since, until))
+    told += [_Told(row, *when(row)) for row in connection.execute(undated.where(*of_them, *maybe))]
+    found: dict[str, list[_Told]] = defaultdict(list)
+    for one in sorted(told, key=lambda one: (one.at, one.row.event_id)):
+        found[one.row.student_id].append(one)
     return found
 
 
-def _of_undated_boot() -> ColumnElement[bool]:
-    names = ("unit_id", "boot_id", "epoch")
-    return and_(*(events.c[name] == undated_boots.c[name] for name in names))
-
-
 def _was(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition for boots that may have been then: of mostly none nobody knows when they were."""
-    first, last = undated_boots.c.earliest_us + undated_boots.c.first_us, undated_boots.c.latest_us
-    # Empty where an older program wrote the row: then it may have been at any time.
+    """Return the condition for events of undated boots that may have been then."""
+    first, last = undated_boots.c.earliest_us, undated_boots.c.latest_us
+    early = func.coalesce(events.c.at_earliest, events.c.at_corrected)
+    late = func.coalesce(events.c.at_latest, events.c.at_corrected)
     return (
-        or_(first.is_(None), first < micros(until)),
+        # The boots themselves first: of mostly none nobody knows when they were.
+        or_(first.is_(None), first + undated_boots.c.first_us < micros(until)),
         or_(last.is_(None), last + undated_boots.c.last_us >= micros(since)),
+        # Empty where only an older program has estimated it.
+        or_(first + BOOT_US < micros(until), and_(first.is_(None), early < until)),
+        or_(last + BOOT_US >= micros(since), and_(last.is_(None), late >= since)),
     )
 
 
-def _within(row: Row[Any]) -> tuple[datetime, datetime] | None:
-    """Return between which moments an event was of which nobody knows more; None when its time is known."""
-    if row.time_basis != "estimated":
-        return None
-    return row.at_earliest or row.at_corrected, row.at_latest or row.at_corrected
-
-
-def _intervals(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[Interval]:
-    ends = {json.loads(row.body)["interval_id"]: row.at_corrected for row in rows if row.kind == "left"}
+def _intervals(told: Sequence[_Told], rooms: Mapping[str, str]) -> list[Interval]:
+    ends = {json.loads(one.row.body)["interval_id"]: one.at for one in told if one.row.kind == "left"}
     return [
         Interval(
-            unit_id=row.unit_id,
-            room_id=rooms[row.unit_id],
-            start=row.at_corrected,
-            end=max(row.at_corrected, ends.get(row.event_id, row.at_corrected)),
-            within=_within(row),
+            unit_id=one.row.unit_id,
+            room_id=rooms[one.row.unit_id],
+            start=one.at,
+            end=max(one.at, ends.get(one.row.event_id, one.at)),
+            within=one.within,
         )
-        for row in rows
-        if row.kind == "seen" and row.unit_id in rooms
+        for one in told
+        if one.row.kind == "seen" and one.row.unit_id in rooms
     ]
 
 
-def _marks(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[MarkMade]:
+def _marks(told: Sequence[_Told], rooms: Mapping[str, str]) -> list[MarkMade]:
     found = []
-    for row in rows:
+    for one in told:
+        row = one.row
         if row.kind != "mark" or row.unit_id not in rooms:
             continue
         body = json.loads(row.body)
@@ -169,12 +174,12 @@ def _marks(rows: Sequence[Row[Any]], rooms: Mapping[str, str]) -> list[MarkMade]
             MarkMade(
                 row.unit_id,
                 rooms[row.unit_id],
-                row.at_corrected,
+                one.at,
                 body["status"],
                 body.get("lesson_id"),
                 body.get("note", ""),
                 (row.epoch, row.seq),
-                within=_within(row),
+                within=one.within,
             )
         )
     return found

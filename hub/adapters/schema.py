@@ -8,6 +8,7 @@ from hub.adapters.schema_events import (
     quarantine_dropped,
     refused_places,
     undated_boots,
+    undated_told,
 )
 from hub.adapters.schema_hub import CALIBRATION_METHODS, audit, calibrations, hub_facts
 from hub.adapters.schema_register import METHODS, STATUSES, attendance, dirty_students, lessons
@@ -21,7 +22,7 @@ from hub.adapters.schema_school import (
     students,
     templates,
 )
-from hub.adapters.schema_units import epochs, erasures, galleries, gallery_members, unit_status, units
+from hub.adapters.schema_units import epochs, erasures, galleries, gallery_members, unit_dating, unit_status, units
 
 __all__ = [
     "CALIBRATION_METHODS",
@@ -52,6 +53,8 @@ __all__ = [
     "students",
     "templates",
     "undated_boots",
+    "undated_told",
+    "unit_dating",
     "unit_status",
     "units",
 ]

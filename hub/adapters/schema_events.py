@@ -28,7 +28,7 @@ events = Table(
     Column("payload_sha256", BINARY(32), nullable=False),
     # How `at_corrected` is known (`hub.core.dating`): as the unit said, by an anchor of its boot, or not really.
     Column("time_basis", word(10), nullable=False, server_default=text("'claimed'")),
-    # Between which moments it was; empty unless estimated.
+    # Of an estimated event of which an older program said between which moments it was; `undated_boots` says it now.
     Column("at_earliest", UtcColumn),
     Column("at_latest", UtcColumn),
     UniqueConstraint("unit_id", "epoch", "seq"),
@@ -77,9 +77,26 @@ undated_boots = Table(
     Column("received_us", BigInteger),
     Column("claimed_seq", BigInteger),
     Column("claimed_us", BigInteger),
-    # The estimate that its events have now: between which moments the boot began; where it is put, if it was moved.
+    # How many seqs it spanned when it was summed up: a row that an older program changed since has others.
+    Column("seqs", BigInteger),
+    # The estimate: between which moments the boot began; where it is put, empty if its events keep what they claim.
     Column("earliest_us", BigInteger),
     Column("latest_us", BigInteger),
+    Column("begin_us", BigInteger),
+    # By any estimate so far.
+    Column("widest_earliest_us", BigInteger),
+    Column("widest_latest_us", BigInteger),
+    **OPTIONS,
+)
+
+# By which estimate of a boot the register was last told to derive anew what depends on it.
+undated_told = Table(
+    "undated_told",
+    METADATA,
+    Column("unit_id", UuidColumn, primary_key=True),
+    Column("boot_id", UuidColumn, primary_key=True),
+    Column("earliest_us", BigInteger, nullable=False),
+    Column("latest_us", BigInteger, nullable=False),
     Column("begin_us", BigInteger),
     **OPTIONS,
 )

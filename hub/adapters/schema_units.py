@@ -39,6 +39,10 @@ epochs = Table(
     **OPTIONS,
 )
 
+# One row a unit, held by the transaction that writes its events: the dates of these depend on each other, also over
+# several streams. Nothing refers to it, so that nobody who only writes something else of the unit waits for it.
+unit_dating = Table("unit_dating", METADATA, Column("unit_id", UuidColumn, primary_key=True), **OPTIONS)
+
 # The last status of each unit, for people to look at; never the basis of a record.
 unit_status = Table(
     "unit_status",

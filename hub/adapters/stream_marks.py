@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 
 from hub.adapters.event_rows import run_text, time_text, uuid_text, word_text
-from hub.adapters.schema import epochs, events, quarantine, refused_places
+from hub.adapters.schema import epochs, events, quarantine, refused_places, unit_dating
 from hub.core.ingest import advance
 
 Stream = tuple[str, str]
@@ -35,16 +35,34 @@ class Mark:
     heard_at: datetime
 
 
-def lock(connection: Connection, heard: Mapping[Stream, datetime]) -> dict[Stream, Mark]:
+def lock_units(connection: Connection, unit_ids: Collection[str]) -> None:
+    """Hold these units' events until the transaction ends: the dates of a unit's events depend on each other.
+
+    By writing rows that no foreign key refers to, and by their keys: nobody else waits, and no other row is looked at.
+    """
+    if not unit_ids:
+        return
+    # In the order of the key, so that two transactions wait for each other instead of deadlocking.
+    rows = ",".join(f"({uuid_text(unit_id)})" for unit_id in sorted(unit_ids))
+    run_text(
+        connection,
+        f"insert into {unit_dating.name} (unit_id) values {rows}"  # noqa: S608 (literals made by us)
+        f" on duplicate key update unit_id={unit_dating.name}.unit_id",
+    )
+
+
+def lock(
+    connection: Connection, heard: Mapping[Stream, datetime], replayed_at: datetime | None = None
+) -> dict[Stream, Mark]:
     """Lock these streams and return their marks: one transaction at a time writes a stream.
 
-    `heard` is when each was heard now. Streams that were never heard begin, MOST_NEW_A_DAY of a unit; of the others
-    nothing is returned.
+    `heard` is when each was heard. Streams that were never heard begin, MOST_NEW_A_DAY of a unit before now, which is
+    `replayed_at` for what was heard long ago; of the others nothing is returned.
     """
     marks = _lock_known(connection, heard)
     new = {stream: heard[stream] for stream in sorted(heard.keys() - marks.keys())}
     if new:
-        new = _may_begin(connection, new)
+        new = _may_begin(connection, new, replayed_at)
     if new:
         _write(connection, {stream: Mark(0, 0, at) for stream, at in new.items()}, keeping=True)
         marks |= _lock_known(connection, new)
@@ -57,11 +75,13 @@ def begun_lately(connection: Connection, unit_id: str, at: datetime) -> int:
     return connection.execute(select(func.count()).select_from(epochs).where(*lately)).scalar_one()
 
 
-def _may_begin(connection: Connection, new: Mapping[Stream, datetime]) -> dict[Stream, datetime]:
+def _may_begin(
+    connection: Connection, new: Mapping[Stream, datetime], replayed_at: datetime | None
+) -> dict[Stream, datetime]:
     allowed: dict[Stream, datetime] = {}
     for unit_id in sorted({unit_id for unit_id, _ in new}):
         theirs = {stream: at for stream, at in new.items() if stream[0] == unit_id}
-        left = MOST_NEW_A_DAY - begun_lately(connection, unit_id, max(theirs.values()))
+        left = MOST_NEW_A_DAY - begun_lately(connection, unit_id, replayed_at or max(theirs.values()))
         allowed |= dict(list(theirs.items())[: max(0, left)])
     return allowed
 
@@ -72,7 +92,8 @@ def _lock_known(connection: Connection, heard: Mapping[Stream, datetime]) -> dic
     # In the order of the key, so that two transactions wait for each other instead of deadlocking.
     places = " or ".join(f"(unit_id={uuid_text(unit_id)} and epoch={word_text(epoch)})" for unit_id, epoch in heard)
     found = connection.exec_driver_sql(
-        "select unit_id, epoch, high_water, highest_seq from epochs"  # noqa: S608 (literals made by us)
+        # Whatever the planner thinks of a small table: reading all of it would wait for rows that are not asked for.
+        "select unit_id, epoch, high_water, highest_seq from epochs force index (primary)"  # noqa: S608 (literals by us)
         f" where {places} order by unit_id, epoch for update"
     ).all()
     streams = [(str(UUID(bytes=bytes(row.unit_id))), str(row.epoch)) for row in found]

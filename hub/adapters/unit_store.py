@@ -31,16 +31,9 @@ _FURTHEST_GENERATION = 2**20
 """No gallery ever gets there: whoever says so is not believed."""
 
 
-def serving(connection: Connection, unit_ids: Collection[str], *, alone: bool = False) -> set[str]:
-    """Return which of these units are known and not revoked.
-
-    With `alone`, no other transaction that asks so goes on with one of them until this one ends: the dates of a unit's
-    events depend on each other, also over several streams.
-    """
+def serving(connection: Connection, unit_ids: Collection[str]) -> set[str]:
+    """Return which of these units are known and not revoked."""
     query = select(units.c.id).where(units.c.id.in_(sorted(unit_ids)), units.c.revoked_at.is_(None))
-    if alone:
-        # In the order of the key, so that two transactions wait for each other instead of deadlocking.
-        query = query.order_by(units.c.id).with_for_update()
     return set(connection.execute(query).scalars())
 
 

@@ -11,7 +11,10 @@ app = typer.Typer(no_args_is_help=True, help="The database: create or update its
 
 @app.command("migrate")
 def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Create or update the tables, and make the hub's keys where there are none. Safe to run again."""
+    """Create or update the tables, and make the hub's keys where there are none. Safe to run again.
+
+    Stop every hub first.
+    """
     office = console.office(ctx)
     with console.progress("Updating the tables", total=None, as_json=as_json):
         outcome = tables.migrate(office)

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from hub.core.dating_bounds import DRIFT_PPM
+
 Basis = Literal["claimed", "anchor", "estimated"]
 
 TOLERANCE_US = 2_000_000
@@ -38,8 +40,6 @@ A day, since the hub's clock may be the wrong one of the two: that must not make
 FIRST_US = 1_704_067_200_000_000
 """2024: there were no units before. A time server that says less, like a clock that was never set, is not believed."""
 
-_DRIFT_PPM = 200
-"""No crystal is worse."""
 _LONG_US = 3_600_000_000
 """Anchors so far apart tell how a clock drifts."""
 _GOES_ON_US = 7 * 86_400_000_000
@@ -98,7 +98,7 @@ class Known:
 
 
 def _drift_us(apart_us: int) -> int:
-    return apart_us * _DRIFT_PPM // 1_000_000
+    return apart_us * DRIFT_PPM // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Timeline:
         sure_us = abs(moved_us) - first.error_us - last.error_us
         if apart_us < _LONG_US or sure_us <= 0:
             return 0
-        return min(sure_us * _BILLION // apart_us, _DRIFT_PPM * 1000) * (1 if moved_us >= 0 else -1)
+        return min(sure_us * _BILLION // apart_us, DRIFT_PPM * 1000) * (1 if moved_us >= 0 else -1)
 
     def changed_since(self, before: "Timeline") -> list[Segment]:
         """Return the stretches in which something may have another date than in an earlier timeline of this boot."""

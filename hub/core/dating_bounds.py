@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+DRIFT_PPM = 200
+"""No crystal is worse. A boot of three days may have been half a minute longer or shorter than its clock says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -46,7 +49,11 @@ class UndatedBoot:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Between which moments a boot began, and at which one it is put; None: its events keep what they claim."""
+    """Between which moments a boot began, and at which one it is put; None: its events keep what they claim.
+
+    The bounds leave room for a clock that drifts: with them, every event of the boot lies between `earliest_us` and
+    `latest_us` and what its clock said since the beginning.
+    """
 
     earliest_us: int
     latest_us: int
@@ -107,13 +114,15 @@ def _placed(by_gap: Mapping[tuple[str, int, int], _Gap], bounds: Mapping[str, tu
     found: dict[str, Estimate] = {}
     for _, gap in sorted(by_gap.items()):
         free_us: int | None = None
+        # The boots of a gap are measured against each other, each by its own clock.
+        doubt = sum(boot.last_us for _, boot in gap) * DRIFT_PPM // 1_000_000
         for _, boot in gap:
             low, high = bounds[boot.boot_id]
             if boot.boot_id not in found:
                 after_others = low if free_us is None else min(max(low, free_us), high)
                 begin = min(max(boot.claimed_us, after_others), high)
                 keeps = boot.steady and begin == boot.claimed_us
-                found[boot.boot_id] = Estimate(low, high, None if keeps else begin)
+                found[boot.boot_id] = Estimate(low - doubt, high + doubt, None if keeps else begin)
             put = found[boot.boot_id].begin_us
             free_us = (boot.claimed_us if put is None else put) + boot.last_us
     return found

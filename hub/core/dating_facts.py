@@ -34,6 +34,8 @@ class Facts:
     earliest_us: int | None = None
     latest_us: int | None = None
     begin_us: int | None = None
+    widest_earliest_us: int | None = None
+    widest_latest_us: int | None = None
 
     @property
     def guess(self) -> Estimate | None:
@@ -41,6 +43,24 @@ class Facts:
         if self.earliest_us is None or self.latest_us is None:
             return None
         return Estimate(self.earliest_us, self.latest_us, self.begin_us)
+
+    @property
+    def widest(self) -> tuple[int, int] | None:
+        """Between which moments its boot began by any estimate so far."""
+        if self.widest_earliest_us is None or self.widest_latest_us is None:
+            return None
+        return self.widest_earliest_us, self.widest_latest_us
+
+    def guessed(self, guess: Estimate, widest: tuple[int, int]) -> "Facts":
+        """Return the same with another estimate."""
+        return replace(
+            self,
+            earliest_us=guess.earliest_us,
+            latest_us=guess.latest_us,
+            begin_us=guess.begin_us,
+            widest_earliest_us=widest[0],
+            widest_latest_us=widest[1],
+        )
 
     def beside(self, first_seq: int, last_seq: int) -> bool:
         """Tell whether any of these seqs lies where it would tell something about this boot."""

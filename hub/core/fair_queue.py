@@ -66,15 +66,6 @@ class FairQueue(Generic[Item]):
             self._shares.move_to_end(whose)
         return taken
 
-    def whose(self) -> list[str]:
-        """Return of whom something waits, in the order of their turns."""
-        return list(self._shares)
-
-    def first_of(self, whose: str) -> Item | None:
-        """Return the oldest item of a unit and leave it there; None when there is none."""
-        share = self._shares.get(whose)
-        return None if share is None else share.items[0][0]
-
     def take_of(self, whose: str) -> tuple[Item, int]:
         """Remove and return the oldest item of this unit, and its size; raises KeyError when there is none."""
         share = self._shares[whose]

@@ -1,18 +1,18 @@
 """Messages from units: understood, committed, and only then answered."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
 from hub.core.errors import HubError, StoreBusy, StoreRefused, StoreUnavailable
-from hub.core.fair_queue import Bounds, FairQueue
-from hub.core.ingest import Arrival, Batch, Heard, Unusable, busy, busy_unread, read, sort_batch
+from hub.core.ingest import Arrival, Batch, Unusable, busy, busy_unread, read, sort_batch
 from hub.core.ports import Clock, EventStore, Inbox, Link, Taken
+from hub.loops.deferred import Deferred
 from hub.loops.desk import Desk, Greeted
 from hub.loops.held_up import HeldUp
 from hub.loops.ingest_state import IngestState
+from hub.loops.set_aside import SetAside
 from protocol import codec, topics
 from protocol.base import Envelope
 from protocol.content import Want
@@ -23,14 +23,11 @@ MOST_ARRIVALS = 200
 MOST_EVENTS = 3000
 _WAIT_S = 0.5
 _RETRY_AFTER_S = 5.0
-_DEFERRED = Bounds(5000, 32 * 1024 * 1024)
-_DEFERRED_OF_UNIT = Bounds(32, 1024 * 1024)
-_MOST_SET_ASIDE = 10
-"""Messages of one unit that are kept for a person to look at; it sends them again and again."""
-
-_MOST_UNITS_SET_ASIDE = 5000
 _MOST_NOT_TAKEN = 3
 """Batches that the database may not take in one step, each tried alone; the others are then told to come again."""
+
+_MOST_NOT_ANSWERED = 2
+"""Units over which the database may be busy in one step with what they say besides events: each may be a long wait."""
 
 _TIMES_UNTIL_SET_ASIDE = 3
 _LONGEST_PAUSE_S, _LONGEST_PAUSE_OF_OTHERS_S = 600.0, 30.0
@@ -81,8 +78,8 @@ class IngestLoop:
         self._store = store
         self._clock = clock
         self._on_want = on_want
-        self._deferred: FairQueue[tuple[Heard, Arrival]] = FairQueue(_DEFERRED, _DEFERRED_OF_UNIT)
-        self._set_aside: Counter[str | None] = Counter()
+        self._deferred = Deferred()
+        self._set_aside = SetAside(clock)
         self._events_held_up = HeldUp(clock, _LONGEST_PAUSE_S)
         self._others_held_up = HeldUp(clock, _LONGEST_PAUSE_OF_OTHERS_S)
         self._not_taken = 0
@@ -131,27 +128,35 @@ class IngestLoop:
         else:
             # Status, hello and applied wait for the store without keeping their sender from going on. What does not fit
             # is left: its unit says it again.
-            self._deferred.put(heard.unit_id, (heard, arrival), len(arrival.payload))
+            self._deferred.put(heard, arrival)
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_Waiting], unusable: list[Unusable]) -> None:
         """Commit the batches, some at a time, and answer each as soon as it is committed."""
         while batches:
-            some = batches[: len(_first_events([one.batch for one in batches], MOST_EVENTS))]
-            for taken in self._take(some, unusable):
-                unit_id = taken.batch.unit_id
-                if taken.receipt is None:
-                    self._state.stranger(unit_id)
-                    continue
-                self._events_held_up.remove(unit_id)
-                if taken.too_many_streams:
-                    self._state.too_many_streams(unit_id)
-                _tell(taken)
-                self.committed += sum(one.last - one.first + 1 for one in taken.receipt.accepted)
-                self._answer(unit_id, "receipt", taken.receipt)
+            # Whoever comes back from a pause is tried last, and alone: it may well not be taken again.
+            batches.sort(key=lambda one: self._events_held_up.is_known(one.batch.unit_id))
+            fresh = [one.batch for one in batches if not self._events_held_up.is_known(one.batch.unit_id)]
+            some = batches[: len(_first_events(fresh, MOST_EVENTS)) or 1]
+            self._conclude(self._take(some, unusable) if fresh else self._take_alone(some[0], unusable))
             # Only now: what could not be committed is answered with `busy` by our caller.
             del batches[: len(some)]
+
+    def _conclude(self, done: Iterable[Taken]) -> None:
+        for taken in done:
+            unit_id = taken.batch.unit_id
+            if taken.receipt is None:
+                self._state.stranger(unit_id)
+                continue
+            if taken.too_many_streams:
+                self._state.too_many_streams(unit_id)
+            # Not over another batch of the same unit: the one that it waits over may never be taken.
+            elif self._events_held_up.is_over(taken.batch):
+                self._events_held_up.remove(unit_id)
+            _tell(taken)
+            self.committed += sum(one.last - one.first + 1 for one in taken.receipt.accepted)
+            self._answer(unit_id, "receipt", taken.receipt)
 
     def _take(self, some: list[_Waiting], unusable: list[Unusable]) -> list[Taken]:
         """Return what became of these batches; what the database does not take is found, and its unit waits alone."""
@@ -179,7 +184,7 @@ class IngestLoop:
         """Let a unit wait whose batch is not taken: nothing of it is on record, nothing confirmed, it asks again."""
         unit_id = one.batch.unit_id
         self._not_taken += 1
-        times = self._events_held_up.add(unit_id, exc)
+        times = self._events_held_up.add(unit_id, exc, one.batch)
         # A lock is let go of some time. What nobody expected, or what stays so, is for a person to look at.
         if not isinstance(exc, StoreBusy) or times == _TIMES_UNTIL_SET_ASIDE:
             self._leave(unit_id, one.arrival, exc, unusable)
@@ -194,10 +199,7 @@ class IngestLoop:
 
     def _set_aside_some(self, message: Unusable, unusable: list[Unusable]) -> None:
         """Set a message aside for a person, unless there are enough of its unit."""
-        if len(self._set_aside) >= _MOST_UNITS_SET_ASIDE:
-            self._set_aside.clear()
-        self._set_aside[message.unit_id] += 1
-        if self._set_aside[message.unit_id] <= _MOST_SET_ASIDE:
+        if self._set_aside.may_keep(message):
             unusable.append(message)
 
     def _keep(self, unusable: list[Unusable]) -> None:
@@ -224,28 +226,34 @@ class IngestLoop:
     # ---- everything else -------------------------------------------------------------------------------------------
 
     def _something_due(self) -> bool:
-        return any(not self._others_held_up.wait_s(unit_id) for unit_id in self._deferred.whose())
+        return bool(self._others_held_up.in_turn(self._deferred.whose()))
 
     def _answer_deferred(self, unusable: list[Unusable]) -> None:
-        for unit_id in self._deferred.whose():
-            while (first := self._deferred.first_of(unit_id)) is not None and not self._others_held_up.wait_s(unit_id):
-                heard, arrival = first
-                try:
-                    if not self._desk.handle(heard):
-                        self._state.stranger(unit_id)
-                except StoreRefused:
-                    raise
-                except StoreBusy as exc:
-                    # It stays for later, with all that its unit said after it.
-                    self._others_held_up.add(unit_id, exc)
-                    break
-                except StoreUnavailable:
-                    raise
-                except HubError as exc:
-                    self._leave(unit_id, arrival, exc, unusable)
-                else:
-                    self._others_held_up.remove(unit_id)
-                self._deferred.take_of(unit_id)
+        busy_with = 0
+        for unit_id in self._others_held_up.in_turn(self._deferred.whose()):
+            busy_with += not self._answer_unit(unit_id, unusable)
+            if busy_with >= _MOST_NOT_ANSWERED:
+                # The rest in the next step, after whoever has come meanwhile and never had to wait.
+                return
+
+    def _answer_unit(self, unit_id: str, unusable: list[Unusable]) -> bool:
+        """Handle what a unit said; False when the database is busy over it: it stays, with all that came after it."""
+        while (first := self._deferred.first_of(unit_id)) is not None:
+            heard, arrival = first
+            try:
+                if not self._desk.handle(heard):
+                    self._state.stranger(unit_id)
+            except StoreBusy as exc:
+                self._others_held_up.add(unit_id, exc)
+                return False
+            except (StoreRefused, StoreUnavailable):
+                raise
+            except HubError as exc:
+                self._leave(unit_id, arrival, exc, unusable)
+            else:
+                self._others_held_up.remove(unit_id)
+            self._deferred.drop_first(unit_id)
+        return True
 
     def _answer(self, unit_id: str, channel: str, message: Envelope) -> None:
         # Not delivered: the unit sends again and is answered again.

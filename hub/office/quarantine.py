@@ -73,7 +73,8 @@ def export(office: Office, wanted: Wanted) -> tuple[int, bytes]:
         )
         return rows
 
-    rows = office.database.run(work)
+    # Of one moment, as in `find`: what is settled meanwhile would move the pages.
+    rows = office.database.run(work, isolation="REPEATABLE READ")
     return len(rows), b"".join(rows)
 
 

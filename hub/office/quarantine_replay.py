@@ -34,7 +34,7 @@ def replay(office: Office, rows: Sequence[Kept]) -> list[Replayed]:
 
     Running it again is harmless. Raises StoreUnavailable: those before are done, the others wait.
     """
-    store = MySqlEventStore(office.database, office.settings.zone)
+    store = MySqlEventStore(office.database, office.settings.zone, replayed_at=office.clock.now())
     return [_replay(office, store, kept) for kept in rows]
 
 

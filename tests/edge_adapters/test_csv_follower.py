@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from edge.adapters.csv_follower import CsvFollower
 from edge.adapters.csv_journal import HEADER, CsvJournal
-from edge.adapters.sqlite_file import UnitFile
+from edge.adapters.sqlite_file import SUSPECT_NAME, UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.core.errors import StorageFailed, StorageFull
+from edge.adapters.sqlite_rows import body_hash
+from edge.core.errors import StorageDamaged, StorageFailed, StorageFull
 from protocol.delivery import SeqRange
 from protocol.events import Event
 from tests.edge_adapters.pieces import MORNING, ident, left, mark, seen
@@ -151,6 +152,40 @@ class TestCatchingUp:
         office.record(seen(4))
 
         assert office.ids() == [ident(1), ident(2), ident(3), ident(4)]
+
+    def test_what_was_deleted_before_it_was_copied_is_counted(self, office: Office) -> None:
+        """A full disk gives up what the hub has; without a word, a day file would be taken for whole."""
+        office.record(seen(1))
+        office.journal.append([seen(number) for number in range(2, 7)])
+        office.journal.delivered(office.journal.epoch, [SeqRange(first=1, last=3), SeqRange(first=5, last=5)])
+        assert office.journal.prune_early() == 4
+        office.catch_up()
+        assert office.ids() == [ident(1), ident(4), ident(6)]
+        assert office.follower.lost == 3
+
+        office.journal.delivered(office.journal.epoch, [SeqRange(first=4, last=6)])
+        assert office.journal.prune_early() == 2
+        office.record(seen(7))
+        assert office.follower.lost == 3
+
+    def test_a_copy_that_fails_counts_what_it_misses_once(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_given: object) -> None:
+            raise StorageFull("the disk is full")
+
+        office.journal.append([seen(1), seen(2)])
+        office.journal.delivered(office.journal.epoch, [SeqRange(first=1, last=1)])
+        office.journal.prune_early()
+        with monkeypatch.context() as patch:
+            patch.setattr(office.csv, "_write", full)
+            for _ in range(2):
+                with pytest.raises(StorageFull):
+                    office.catch_up()
+        office.catch_up()
+
+        assert office.ids() == [ident(2)]
+        assert office.follower.lost == 1
 
     def test_how_far_the_copy_is_survives_and_never_runs_ahead(self, office: Office) -> None:
         office.record(seen(1))
@@ -413,14 +448,49 @@ class TestRebuilding:
         assert office.follower.days() == []
 
 
+@pytest.mark.parametrize("body", ["substr(body, 2)", "replace(body, '0.9312', '0.1312')"])
+class TestADamagedEvent:
+    """In the middle of a page, where SQLite's own check finds nothing."""
+
+    def damaged(self, office: Office, body: str) -> Path:
+        """Damage the second of three events; return what tells the next start of it."""
+        office.journal.append([seen(1), seen(2), seen(3)])
+        with office.file.writing() as db:
+            assert db.execute(f"UPDATE events SET body = {body} WHERE seq = 2").rowcount == 1  # noqa: S608
+        return office.folder / SUSPECT_NAME
+
+    def test_is_said_to_the_next_start_and_never_copied(self, office: Office, body: str) -> None:
+        """Without a word about it, every start would end in the same place."""
+        suspect = self.damaged(office, body)
+        with pytest.raises(StorageDamaged):
+            office.catch_up()
+        assert suspect.exists()
+        assert not office.path.exists()
+
+    def test_is_not_taken_for_a_day_that_is_none(self, office: Office, body: str) -> None:
+        suspect = self.damaged(office, body)
+        with pytest.raises(StorageDamaged):
+            office.follower.rebuild(DAY, NAMES)
+        assert suspect.exists()
+        assert not office.path.exists()
+
+    def test_is_not_moved_to_another_stream_as_if_it_were_whole(self, office: Office, body: str) -> None:
+        suspect = self.damaged(office, body)
+        before = office.journal.epoch
+        office.journal.begin_epoch()
+        with pytest.raises(StorageDamaged):
+            office.journal.renumber(before, [1, 2, 3])
+        assert suspect.exists()
+
+
 def test_an_event_of_a_newer_version_does_not_stop_the_copy(office: Office) -> None:
     office.record(seen(1))
     body = '{"at":"2026-03-02T08:00:00Z","event_id":"x","kind":"blink","seq":2}'
     with office.file.writing() as db:
         db.execute(
             """INSERT INTO events (epoch, seq, event_id, kind, at, body, sha256)
-               VALUES (?, 2, 'x', 'blink', ?, ?, x'00')""",
-            [office.journal.epoch, MORNING.isoformat(), body],
+               VALUES (?, 2, 'x', 'blink', ?, ?, ?)""",
+            [office.journal.epoch, MORNING.isoformat(), body, body_hash(body.encode())],
         )
         db.execute("UPDATE streams SET last_seq = 2")
     office.record(seen(3))

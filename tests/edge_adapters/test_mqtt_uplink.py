@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -684,19 +684,57 @@ class TestEndings:
     SILENT = ReasonCode(PacketTypes.DISCONNECT, identifier=0x8D)
     CUT = ReasonCode(PacketTypes.DISCONNECT, identifier=0x80)
 
-    def twins_told(self, *endings: tuple[bool, ReasonCode]) -> list[bool]:
+    TAKEN = ReasonCode(PacketTypes.PUBACK, identifier=0)
+    REFUSED = ReasonCode(PacketTypes.PUBACK, identifier=0x87)
+
+    def twins_told(
+        self, *endings: tuple[bool, ReasonCode], meanwhile: Callable[[MqttUplink], None] = lambda _link: None
+    ) -> list[bool]:
         """Return which of these ends was told as that of a twin; the first of each: whether it had been let in."""
         link = uplink(address(free_port()), SITE)
         for let_in, reason in endings:
             if let_in:
                 granted = ReasonCode(PacketTypes.CONNACK, identifier=0)
                 link._on_connect(link._client, None, ConnectFlags(session_present=False), granted, None)
+                meanwhile(link)
             flags = DisconnectFlags(is_disconnect_packet_from_server=False)
             link._on_disconnect(link._client, None, flags, reason, None)
         return [news.twin for news in taken(link) if isinstance(news, Disconnected)]
 
     def test_connections_that_are_cut_soon_three_times_show_a_twin(self) -> None:
         assert self.twins_told(*[(True, self.CUT)] * 3) == [False, False, True]
+
+    def test_twins_that_both_have_much_to_say_are_found_too(self) -> None:
+        """Over a slow link there is always a message that has no answer yet."""
+
+        def talk(link: MqttUplink) -> None:
+            for mid in range(1, 9):
+                link._kinds.sent(mid, "backlog" if mid % 2 else "events")
+            for mid in range(1, 5):
+                link._on_publish(link._client, None, mid, self.TAKEN, None)
+
+        assert self.twins_told(*[(True, self.CUT)] * 3, meanwhile=talk) == [False, False, True]
+
+    def test_twins_of_which_the_broker_had_refused_a_message_before_are_found_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now_s = 1000.0
+        monkeypatch.setattr("edge.adapters.mqtt_uplink.time.monotonic", lambda: now_s)
+
+        def talk(link: MqttUplink) -> None:
+            nonlocal now_s
+            link._kinds.sent(1, "audit")
+            link._on_publish(link._client, None, 1, self.REFUSED, None)
+            now_s += 3.0
+
+        assert self.twins_told(*[(True, self.CUT)] * 3, meanwhile=talk) == [False, False, True]
+
+    def test_connections_that_end_right_after_a_refusal_show_no_twin(self) -> None:
+        def talk(link: MqttUplink) -> None:
+            link._kinds.sent(1, "audit")
+            link._on_publish(link._client, None, 1, self.REFUSED, None)
+
+        assert not any(self.twins_told(*[(True, self.CUT)] * 6, meanwhile=talk))
 
     def test_a_line_that_goes_silent_shows_no_twin_however_often(self) -> None:
         assert not any(self.twins_told(*[(True, self.SILENT)] * 6))

@@ -1,5 +1,6 @@
 """Packs on a real disk: what survives, what is checked, what is deleted, and that two ports keep one promise."""
 
+import errno
 import os
 import shutil
 from contextlib import suppress
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.adapters import pack_room
+from edge.adapters import pack_folder, pack_room
 from edge.adapters.pack_folder import PackFolder, PackNeeds
 from edge.adapters.pack_room import drop_unfinished
 from edge.core.errors import GalleryRefused, StorageFailed, StorageFull, StorageReadOnly
@@ -105,6 +106,17 @@ def test_a_file_grows_part_by_part_and_can_be_cut(store: PackStore) -> None:
     store.put(PACK.pack_id, "a.bin", 10, b"z")
     assert store.length(PACK.pack_id, "a.bin") == 11
     assert store.length(PACK.pack_id, "b.bin") == store.length("nobody-1", "b.bin") == 0
+
+
+def test_what_belongs_behind_something_that_is_not_there_any_more_is_not_written(store: PackStore) -> None:
+    """A full disk gave up what had come: a hole in its place would cost the whole file a second time, at its end."""
+    store.put(PACK.pack_id, "a.bin", 0, b"x" * 10)
+    store.abandon(besides=None)
+    store.put(PACK.pack_id, "a.bin", 10, b"y" * 5)
+    assert store.length(PACK.pack_id, "a.bin") == 0
+    store.put(PACK.pack_id, "a.bin", 0, b"x" * 10)
+    store.put(PACK.pack_id, "a.bin", 11, b"y" * 5)
+    assert store.length(PACK.pack_id, "a.bin") == 10
 
 
 def test_a_file_with_another_hash_is_deleted(store: PackStore) -> None:
@@ -235,7 +247,7 @@ class TestGivenUp:
         packs.put(PACK.pack_id, "a.bin", 0, bytes(1000))
         (disk.data / "packs" / f"{PACK.pack_id}.part").rename(disk.data / "packs" / f"{PACK.pack_id}.dropped")
         packs.put(PACK.pack_id, "a.bin", 0, bytes(2000))
-        assert drop_unfinished(disk.data) == 2000
+        assert drop_unfinished(disk.data) == 3000
         assert disk.names == set()
 
     @pytest.mark.parametrize("after", range(1, 12))
@@ -267,6 +279,8 @@ class TestGivenUp:
         packs.put(PACK.pack_id, "faces.json", 0, PACK.files["faces.json"])
 
         def gone(*_given: object, **_named: object) -> object:
+            # Deleting opens folders too.
+            patch.undo()
             drop_unfinished(disk.data)
             raise FileNotFoundError(2, "No such file or directory")
 
@@ -365,6 +379,56 @@ def test_a_fetched_pack_without_a_readable_manifest_is_fetched_again(disk: Disk)
     assert not packs.has(PACK.pack_id)
     fetch(packs, PACK)
     assert packs.has(PACK.pack_id)
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str, number: int = errno.EIO) -> None:
+    """From now on, the disk cannot read files of this name as long as they have the inode that they have now."""
+    really = pack_folder._hash_of
+    bad: dict[Path, int] = {}
+
+    def hash_of(path: Path) -> str:
+        if path.name == name and bad.setdefault(path.with_name(name), path.stat().st_ino) == path.stat().st_ino:
+            raise OSError(number, os.strerror(number), str(path))
+        return really(path)
+
+    monkeypatch.setattr(pack_folder, "_hash_of", hash_of)
+
+
+def test_of_a_fetched_pack_that_the_disk_cannot_read_only_that_file_is_fetched_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the unit would not start, at any start, and only a person could help."""
+    fetch(disk.packs(), PACK)
+    folder = disk.data / "packs" / PACK.pack_id
+    kept = (folder / "detector.bin").stat().st_ino
+    packs = disk.packs()
+    with monkeypatch.context() as patch:
+        unreadable(patch, "embedder-f32.bin")
+        packs.distrust(PACK.pack_id, "the library read a bad block")
+    assert not packs.has(PACK.pack_id)
+    with monkeypatch.context() as patch:
+        part = disk.data / "packs" / f"{PACK.pack_id}.part"
+        # Otherwise the new file may get the number of the deleted one.
+        os.link(part / "embedder-f32.bin", disk.data / "held")
+        unreadable(patch, "embedder-f32.bin")
+        fetch(packs, PACK)
+    assert read_pack(folder, "f32").pack_id == PACK.pack_id
+    assert (folder / "detector.bin").stat().st_ino == kept
+
+
+def test_a_file_on_its_way_that_the_disk_cannot_read_is_deleted_and_comes_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs, wanted = disk.packs(), file_of(PACK, "faces.json")
+    packs.put(PACK.pack_id, "faces.json", 0, PACK.files["faces.json"])
+    with monkeypatch.context() as patch:
+        unreadable(patch, "faces.json", errno.EACCES)
+        with pytest.raises(StorageFailed):
+            packs.check(PACK.pack_id, wanted)
+    assert packs.length(PACK.pack_id, "faces.json") == wanted.bytes
+    unreadable(monkeypatch, "faces.json")
+    assert not packs.check(PACK.pack_id, wanted)
+    assert packs.length(PACK.pack_id, "faces.json") == 0
 
 
 def test_a_pack_that_is_as_it_should_be_and_does_not_open_is_refused_and_kept(disk: Disk) -> None:

@@ -12,6 +12,7 @@ from edge.adapters.csv_journal import HEADER, CsvJournal
 from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
+from edge.adapters.sqlite_rows import body_hash
 from protocol.delivery import Rejection, SeqRange
 from protocol.events import event_json
 from tests.edge_adapters.pieces import ident, left, mark, seen
@@ -181,7 +182,9 @@ class TestExport:
         unit.record(seen(1), seen(2))
         file = UnitFile(unit.data)
         with file.writing() as db:
-            db.execute("""UPDATE events SET body = '{"kind":"hologram","seq":1}', kind = 'hologram' WHERE seq = 1""")
+            body = '{"kind":"hologram","seq":1}'
+            values = [body, body_hash(body.encode())]
+            db.execute("UPDATE events SET body = ?, sha256 = ?, kind = 'hologram' WHERE seq = 1", values)
         file.close()
 
         assert [row[3] for row in rows(unit.run("export", "-").stdout)[1:]] == [ident(2)]

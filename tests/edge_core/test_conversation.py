@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from edge.core.actions import Delivered, Record, Send
+from edge.core.actions import Delivered, Record, Requeue, Send
 from edge.core.greeting import NO_ANSWER, Greeted
 from edge.core.ports import DeadLetter
 from protocol.delivery import (
@@ -562,6 +562,35 @@ def test_a_unit_that_wakes_only_when_something_is_due_says_the_same() -> None:
     assert unit.journal.waiting().events == 0
     assert unit.talk.welcomed
     assert statuses > 50
+
+
+@pytest.mark.parametrize("channels", [("hello",), ("status",), ("audit",), ("events", "backlog")])
+def test_what_the_broker_refuses_is_due_when_it_is_tried_again_and_not_before(channels: tuple[str, ...]) -> None:
+    """Whoever sleeps until something is due would not sleep at all."""
+    unit, hub = Unit(status_every_s=10.0), HubModel()
+    unit.connect()
+    if "hello" not in channels:
+        unit.settle(hub)
+        unit.record(1)
+        unit.pass_time(1300.0)
+    for channel in channels:
+        unit.do(unit.talk.refused(unit.now, "not allowed", channel))
+    sleeps, sends = 0, unit.tick()
+    while not {send.channel for send in sends} & set(channels):
+        unit.serve(hub, sends)
+        due_s, now_s = unit.talk.next_due_s(unit.clock.monotonic_s()), unit.clock.monotonic_s()
+        assert due_s > now_s
+        sends = unit.tick(due_s - now_s)
+        sleeps += 1
+    assert 0 < sleeps < 5
+
+
+def test_an_audit_that_waits_for_a_repair_is_not_due() -> None:
+    unit, _hub = talking(5)
+    unit.pass_time(1300.0)
+    unit.talk.not_done(Requeue(EPOCH, (SeqRange(first=1, last=1),)), unit.now)
+    assert not [send for send in unit.tick() if send.channel == "audit"]
+    assert unit.talk.next_due_s(unit.clock.monotonic_s()) == unit.clock.monotonic_s() + 30.0
 
 
 def test_progress_is_how_long_something_waits_and_nothing_is_taken_whatever_the_wall_clock_does() -> None:

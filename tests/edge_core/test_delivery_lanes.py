@@ -9,6 +9,7 @@ import pytest
 from edge.core.delivery import BATCH_CONTENT_BYTES, DeliveryWindow, Outgoing
 from edge.core.flights import ALONE_AT_MOST
 from edge.core.patience import LEAST_BATCH_BYTES, Patience
+from edge.core.ports import Queued
 from protocol import codec
 from protocol.delivery import EventBatch, Limits, Receipt, ranges
 from tests.builders import mark, seen
@@ -398,6 +399,44 @@ def test_the_next_look_is_named_so_that_nobody_need_ask_before() -> None:
     busy = Receipt(epoch=EPOCH, batch_id=flight.batch.batch_id, result="busy", retry_after_s=60)
     line.window.answered(busy, 1.0)
     assert line.window.next_due_s(1.0) == 91.0
+
+
+def test_what_cannot_be_there_is_not_looked_for() -> None:
+    """Each look is a query on a card."""
+    line = Line()
+    looks: list[int] = []
+
+    def fetch(after: int, until: int | None, limit: int, max_bytes: int) -> list[Queued]:
+        looks.append(after)
+        return line.journal.undelivered(after, until, limit, max_bytes)
+
+    line.record(1)
+    line.welcome()
+    line.record(1)
+    sent = line.window.due(0.0, fetch, line.journal.last_place)
+    assert [out.channel for out in sent] == ["events", "backlog"]
+    assert looks == [1, 0]
+    for _ in range(3):
+        assert not line.window.due(0.1, fetch, line.journal.last_place)
+    assert looks == [1, 0]
+    line.record(1)
+    assert line.window.due(0.2, fetch, line.journal.last_place)
+    assert looks == [1, 0, 2]
+
+
+def test_what_has_no_slot_or_no_way_is_not_due() -> None:
+    line = Line(limits=Limits(batch_events=1, batches_in_flight=1))
+    line.record(2)
+    line.run(120, lambda _out, _now_s: None)
+    assert any(flight.resting for flight in line.window._flights.values())
+    for _ in range(100):
+        # A slot that one gives up is taken by another at the next look.
+        for _ in range(2):
+            line.due()
+        assert line.window.next_due_s(line.now_s) > line.now_s
+        line.now_s = line.window.next_due_s(line.now_s)
+    line.window.ways.closed = frozenset({"events", "backlog"})
+    assert line.window.next_due_s(line.now_s) == float("inf")
 
 
 def test_an_event_that_a_receipt_left_out_does_not_wait_for_a_quiet_moment() -> None:

@@ -13,6 +13,16 @@ def test_what_is_refused_is_held_back_and_nothing_else_is() -> None:
     assert channels
 
 
+def test_when_the_next_one_is_tried_again_is_named_until_it_is_tried() -> None:
+    channels = RefusedChannels(lambda: 1.0)
+    assert channels.next_due_s(0.0) == float("inf")
+    channels.refused("events", 100.0)
+    channels.refused("want", 102.0)
+    assert channels.next_due_s(104.9) == 105.0
+    assert channels.next_due_s(105.0) == 107.0
+    assert channels.next_due_s(107.0) == float("inf")
+
+
 def test_each_refusal_after_a_try_doubles_the_wait_up_to_a_minute() -> None:
     channels, now_s, waits = RefusedChannels(lambda: 1.0), 0.0, list[float]()
     for _ in range(7):

@@ -19,6 +19,7 @@ class FakeCopy:
         self.takes_s = 0.0
         self.meanwhile: Callable[[], None] = lambda: None
         self.lacks = 0
+        self.lost = 0
         self.tries = 0
         self.error: StorageFailed | None = None
         self.names: list[Mapping[str, str]] = []
@@ -99,6 +100,16 @@ def test_a_copy_that_fails_is_a_problem_and_is_tried_again_by_the_clock(desk: De
     assert desk.problems() == []
     desk.keeper.look()
     assert desk.copy.tries == 10
+
+
+def test_records_that_were_deleted_before_their_lines_were_written_are_a_problem_until_a_restart(desk: Desk) -> None:
+    desk.copy.lost = 12
+    desk.keeper.look()
+    desk.keeper.look()
+
+    (problem,) = desk.health.problems()
+    assert problem.code == "csv_gap"
+    assert "12 records" in problem.text
 
 
 def test_at_the_end_everything_is_written_also_what_would_have_been_tried_later(desk: Desk) -> None:

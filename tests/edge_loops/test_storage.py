@@ -1,9 +1,12 @@
 """The disk's keeper: what is given up in which order when space runs out, and that it comes back by itself."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from unittest.mock import Mock
 
 import pytest
 
+from edge.bootstrap.loops import side_loops
 from edge.core.errors import StorageFailed, StorageFull, StorageReadOnly
 from edge.loops.health import Health
 from edge.loops.recorder import Recorder
@@ -29,6 +32,9 @@ class FakeDisk:
         self.broken = False
         self.done: list[str] = []
         self.prunable = 0
+        self.to_erase = 0
+        """In how many steps what must go of damaged files is overwritten."""
+        self.on_erasing: Callable[[], object] = lambda: None
 
     def _write(self) -> None:
         if self.broken:
@@ -53,6 +59,17 @@ class FakeDisk:
         return was
 
     def write_back(self) -> None:
+        self._write()
+
+    def erase_damaged(self) -> bool:
+        if not self.to_erase:
+            return False
+        self.to_erase -= 1
+        self.done.append("erase")
+        self.on_erasing()
+        return True
+
+    def try_erasing_again(self) -> None:
         self._write()
 
     def try_to_write(self) -> None:
@@ -257,6 +274,64 @@ def test_what_the_hub_has_had_for_long_is_deleted_in_portions() -> None:
     for _ in range(10):
         desk.keeper.look()
     assert desk.disk.prunable == 0
+
+
+class TestErasingDamagedFiles:
+    """Overwriting takes seconds on a slow card: it is for the disk's own thread, and nobody waits for it."""
+
+    def test_it_goes_on_until_nothing_is_left(self) -> None:
+        desk = Desk(FakeDisk())
+        desk.disk.to_erase = 30
+        desk.keeper.erase_damaged()
+
+        assert desk.disk.to_erase == 0
+
+    def test_a_write_that_found_no_space_never_waits_for_it(self) -> None:
+        desk = Desk(FakeDisk(free=0, ballast=1, staged=1, old=4))
+        desk.disk.to_erase = 30
+        desk.record(20)
+
+        assert {"release", "drop", "prune early"} <= set(desk.disk.done)
+        assert desk.disk.to_erase == 30
+
+    def test_room_can_be_made_meanwhile(self) -> None:
+        desk = Desk(FakeDisk())
+        recognition = threading.Thread(
+            target=desk.keeper.make_room, args=[StorageFull("the disk is full")], daemon=True
+        )
+
+        def ask() -> None:
+            recognition.start()
+            recognition.join(10)
+
+        desk.disk.to_erase, desk.disk.on_erasing = 1, ask
+        desk.keeper.erase_damaged()
+
+        assert not recognition.is_alive()
+        assert desk.disk.done == ["erase", "release"]
+
+    def test_the_disk_is_looked_at_between(self) -> None:
+        desk = Desk(FakeDisk())
+        desk.disk.to_erase, desk.disk.on_erasing = 30, lambda: desk.clock.advance(4)
+        desk.keeper.erase_damaged()
+
+        assert desk.disk.to_erase == 27
+
+    def test_it_is_what_the_disks_own_thread_does(self) -> None:
+        desk = Desk(FakeDisk())
+        desk.disk.to_erase, desk.disk.on_erasing = 5, desk.keeper.interrupt
+        disk, others = Mock(storage=desk.keeper), (Mock(), Mock(), Mock())
+        step = next(loop.step for loop in side_loops(disk, *others) if loop.name == "storage")
+        step()
+
+        assert desk.disk.to_erase == 4
+
+    def test_the_end_of_the_program_waits_for_one_step_only(self) -> None:
+        desk = Desk(FakeDisk())
+        desk.disk.to_erase, desk.disk.on_erasing = 30, desk.keeper.interrupt
+        desk.keeper.erase_damaged()
+
+        assert desk.disk.to_erase == 29
 
 
 def test_a_broken_disk_ends_the_program() -> None:

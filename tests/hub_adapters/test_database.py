@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,24 @@ def test_the_session_is_what_the_program_relies_on(empty: Database) -> None:
     again = empty.run(lambda one: one.execute(text("select @@tx_isolation")).scalar(), isolation="REPEATABLE READ")
     assert again == "REPEATABLE-READ"
     assert empty.run(lambda one: one.execute(text("select @@tx_isolation")).scalar()) == "READ-COMMITTED"
+
+
+def test_a_process_that_froze_within_a_transaction_does_not_keep_its_locks(hub_database: Database) -> None:
+    hub_database.run(lambda one: one.execute(insert(rooms).values(id=an_id(1), name="12")))
+    frozen = Database(replace(hub_database.address, idle_timeout_s=1))
+    change = rooms.update().where(rooms.c.id == an_id(1))
+
+    def freeze() -> None:
+        with frozen.transaction() as connection:
+            connection.execute(change.values(name="13"))
+            # Meanwhile the other one waits for the lock, and is given it.
+            hub_database.run(lambda one: one.execute(change.values(name="14")), attempts=1)
+            connection.execute(text("select 1"))
+
+    with pytest.raises(TransactionLost):
+        freeze()
+    assert hub_database.run(lambda one: one.execute(rooms.select()).one().name) == "14"
+    frozen.close()
 
 
 def test_an_error_rolls_everything_back(hub_database: Database) -> None:

@@ -8,19 +8,32 @@ from datetime import timedelta
 
 import pytest
 from mysql.connector import errors
-from sqlalchemy import Connection, event, select, update
+from sqlalchemy import Connection, event, insert, select, update
 
 from hub.adapters.database import Database
 from hub.adapters.event_store import MySqlEventStore
 from hub.adapters.mysql_errors import TransactionLost, translate
-from hub.adapters.schema import dirty_students, epochs, events, galleries, quarantine, units
+from hub.adapters.schema import dirty_students, epochs, events, galleries, gallery_members, quarantine, units
 from hub.adapters.stream_marks import MOST_NEW_A_DAY
 from hub.core.errors import StoreBusy, StoreUnavailable
-from hub.core.ingest import Arrival, Unusable
+from hub.core.ingest import Arrival, Batch, Unusable
 from protocol.content import Applied
 from protocol.delivery import Hello
+from protocol.status import Status
 from tests.hub_adapters.school import ZONE, School
-from tests.hub_core.builders import BOOT, EPOCH, PACK, START, UNIT, a_batch, a_coverage, an_anchor, an_event, an_id
+from tests.hub_core.builders import (
+    BOOT,
+    EPOCH,
+    PACK,
+    START,
+    UNIT,
+    a_batch,
+    a_coverage,
+    a_student,
+    an_anchor,
+    an_event,
+    an_id,
+)
 
 pytestmark = pytest.mark.server
 
@@ -148,6 +161,72 @@ def test_a_lock_that_nobody_lets_go_of_is_for_its_own_unit_to_wait_for(store: My
     [taken] = store.take([a_batch([an_event(2)])])
     assert taken.receipt is not None
     assert taken.receipt.accepted
+
+
+@pytest.fixture
+def impatient(school: School) -> Iterator[Database]:
+    """Another process, which waits two seconds for a lock."""
+    opened = Database(replace(school.database.address, read_timeout_s=3))
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def under_way(store: MySqlEventStore, school: School, batch: Batch) -> Iterator[None]:
+    """A transaction that has taken a batch and does not come to its end."""
+    with school.database.transaction() as connection:
+        store._take(connection, [batch], reading=False)
+        yield
+
+
+def test_what_a_unit_says_besides_events_and_its_gallery_do_not_wait_for_its_events(
+    store: MySqlEventStore, school: School, impatient: Database
+) -> None:
+    student = school.student(1)
+    other = MySqlEventStore(impatient, ZONE)
+    status = Status(state="watching", session=1, epoch=EPOCH, at=START)
+    members = [{"unit_id": UNIT, "student_id": student, "from_revision": 1}]
+    with under_way(store, school, a_batch([an_event(1)])):
+        assert other.keep_status(UNIT, status, START)
+        assert other.greet(UNIT, a_hello(an_epoch(5)), START) is not None
+        impatient.run(lambda one: one.execute(insert(gallery_members), members))
+
+
+def test_two_streams_of_one_unit_are_taken_one_after_the_other(
+    store: MySqlEventStore, school: School, impatient: Database
+) -> None:
+    """What one tells about the times in the other is not seen before it is committed."""
+    later = a_batch([an_event(1, event_id=an_id(5001))], epoch=an_epoch(5))
+    other = MySqlEventStore(impatient, ZONE)
+    with under_way(store, school, a_batch([an_event(1)])), pytest.raises(StoreBusy):
+        other.take([later])
+    [taken] = other.take([later])
+    assert taken.receipt is not None
+
+
+def test_units_do_not_wait_for_a_unit_that_is_not_among_them(
+    store: MySqlEventStore, school: School, impatient: Database
+) -> None:
+    others = [school.unit(an_id(600 + number), label=f"door-{100 + number}") for number in range(9)]
+    first, second = (
+        [
+            a_batch([an_event(seq, event_id=an_id(6000 + 10 * seq + at), student_id=a_student(at))], unit_id=one)
+            for at, one in enumerate(others)
+        ]
+        for seq in (1, 2)
+    )
+    store.take([a_batch([an_event(1)]), *first])
+    with under_way(store, school, a_batch([an_event(2, student_id=a_student(20))])):
+        taken = MySqlEventStore(impatient, ZONE).take(second)
+    assert all(one.receipt is not None and one.receipt.accepted for one in taken)
+
+
+def test_a_lock_is_waited_for_once_and_not_again_and_again(
+    store: MySqlEventStore, school: School, impatient: Database
+) -> None:
+    with under_way(store, school, a_batch([an_event(1)])), pytest.raises(StoreBusy):
+        MySqlEventStore(impatient, ZONE).take([a_batch([an_event(2)])])
+    assert impatient.repeated == 0
 
 
 def test_an_error_that_nobody_expected_is_told_without_what_was_sent(

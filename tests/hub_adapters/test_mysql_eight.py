@@ -17,6 +17,7 @@ from hub.adapters import (
     look_alike_store,
     quarantine_store,
     register_deriving,
+    stream_marks,
     undated_store,
 )
 from hub.core.attendance import Entry
@@ -74,9 +75,18 @@ def test_an_upsert_names_the_row_of_every_column_it_reads(work: Callable[[Connec
     assert "%s" not in updates
 
 
-def test_marks_that_are_written_as_text_name_the_table_of_the_column_they_read() -> None:
+def updates_as_text(work: Callable[[Connection], object]) -> str:
     connection = Mock()
-    attendance_store.mark_dirty(connection, [a_student(1)], [START.date()])
+    work(connection)
     [call] = connection.connection.driver_connection.cmd_query.call_args_list
-    updates = call.args[0].decode().split(" on duplicate key update ")[1]
-    assert updates == "mark = dirty_students.mark + 1"
+    return str(call.args[0].decode().split(" on duplicate key update ")[1])
+
+
+def test_marks_that_are_written_as_text_name_the_table_of_the_column_they_read() -> None:
+    said = updates_as_text(lambda one: attendance_store.mark_dirty(one, [a_student(1)], [START.date()]))
+    assert said == "mark = dirty_students.mark + 1"
+
+
+def test_units_that_are_locked_by_writing_name_the_table_of_the_column_they_read() -> None:
+    said = updates_as_text(lambda one: stream_marks.lock_units(one, [UNIT]))
+    assert said == "unit_id=unit_dating.unit_id"

@@ -2,16 +2,18 @@
 
 import threading
 from datetime import UTC, datetime, time, timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from hub.adapters.attendance_store import mark_dirty
+from hub.adapters.attendance_store import ENDED_UNTIL, mark_dirty
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.register_deriving import ENDED_UNTIL, MySqlRegisterStore
+from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.adapters.schema import attendance, dirty_students, events, gallery_members, hub_facts, lessons, rooms, sections
 from hub.core.attendance import Entry, Rules, SchoolDays, StudentsDay, entries
+from tests.hub_adapters.arrivals import arrivals
 from tests.hub_adapters.school import ZONE, School, utc
 from tests.hub_core.builders import (
     START,
@@ -191,7 +193,7 @@ def test_an_estimated_event_counts_once_its_bounds_lie_in_the_lesson(register: R
     assert register.rows(utc(10)) == {student: ("Present", "seen_estimated")}
     [row] = [one for one in register.school.rows(attendance) if one["student_id"] == student]
     assert row["timestamp"] == utc(5, 59)
-    assert row["notes"] == "The unit's clock was not set: seen between 07:59 and 08:39. Please check."
+    assert row["notes"] == "The unit's clock was not set: seen between 07:58 and 08:39. Please check."
 
 
 def test_an_estimated_sighting_is_looked_at_on_every_day_it_may_have_been(register: Register) -> None:
@@ -219,6 +221,49 @@ def test_an_estimated_sighting_is_looked_at_on_every_day_it_may_have_been(regist
     # Once it is known when it was, the other days of it are looked at again.
     register.take(an_anchor(4, utc(6), 120 * 10**9, boot_id=an_id(9)), at=utc(10, day=3))
     assert second_day() == [("Not seen", "not_seen")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_register_ends_as_if_it_had_been_derived_only_once_everything_had_arrived(
+    register: Register, seed: int
+) -> None:
+    school, random = register.school, Random(seed)  # noqa: S311 (a seeded test)
+    for number in range(1, 5):
+        register.has_template(school.student(number))
+    # Not on every day: those without lessons are derived otherwise.
+    for day in range(0, 16, 2):
+        for hour in range(0, 12, 3):
+            school.lesson(utc(6) + timedelta(days=day, hours=hour), minutes=random.choice([45, 170]))
+    now = utc(6) + timedelta(days=30)
+
+    def derive_all() -> list[dict[str, Any]]:
+        days = [utc(6).date() + timedelta(days=day) for day in range(-1, 18)]
+        with school.database.transaction() as connection:
+            connection.execute(delete(attendance))
+            mark_dirty(connection, [a_student(number) for number in range(1, 5)], days)
+        register.rows(now)
+        return sorted(school.rows(attendance), key=lambda row: (row["student_id"], row["occasion"]))
+
+    derive_all()
+    _, batches = arrivals(seed)
+    for batch in batches:
+        register.events.take([batch])
+        for _ in range(random.randrange(3)):
+            register.store.derive(now, random.choice([3, 50]))
+    register.rows(now)
+    as_it_ended = sorted(school.rows(attendance), key=lambda row: (row["student_id"], row["occasion"]))
+    assert as_it_ended == derive_all()
+
+
+def test_coverage_that_is_replayed_long_after_it_came_in_is_looked_at_for_every_lesson_that_is_over(
+    register: Register,
+) -> None:
+    student = register.school.student(1)
+    register.has_template(student)
+    register.school.lesson(utc(6))
+    assert register.rows(utc(9)) == {student: ("Not observed", "not_watched")}
+    register.take(a_coverage(1, utc(6), utc(6, 45)), at=utc(6, 44))
+    assert register.rows(utc(9)) == {student: ("Not seen", "not_seen")}
 
 
 def test_coverage_of_an_estimated_time_makes_nobody_unseen(register: Register) -> None:

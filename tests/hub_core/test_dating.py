@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.dating import Known, Timeline, moment, watched_since
+from hub.core.dating_bounds import DRIFT_PPM
 from hub.core.dating_stream import Reading, date_all
 from tests.hub_core.builders import BOOT, EPOCH, START, an_id
 from tests.hub_core.lives import ADDED, DAY, LATE, SECOND, T0, a_life
@@ -26,6 +27,11 @@ def reading(seq: int, boot_s: float, claimed_us: int, clock: str = "unsynced", *
         "received_us": LATE,
     }
     return Reading(**(values | changed))
+
+
+def drifted(us: int) -> int:
+    """Return how far off a clock may be after so long."""
+    return us * DRIFT_PPM // 1_000_000
 
 
 def dates(readings: Iterable[Reading]) -> dict[int, tuple[int, str]]:
@@ -92,7 +98,7 @@ def test_without_an_anchor_the_first_event_of_a_clock_that_was_set_dates_the_oth
 def test_a_clock_that_calls_itself_set_and_says_the_future_is_not_believed() -> None:
     [dated] = date_all([reading(1, 10, LATE + 3650 * DAY, "synced")], ADDED).values()
     assert dated.basis == "estimated"
-    assert dated.latest_us == LATE
+    assert dated.latest_us == LATE + drifted(10 * SECOND)
 
 
 def before_and_after(*boots: Reading) -> list[Reading]:
@@ -108,7 +114,9 @@ def test_a_boot_that_was_never_set_lies_between_its_neighbours() -> None:
     found = date_all(before_and_after(reading(2, 10, 10 * SECOND), reading(3, 70, 70 * SECOND)), ADDED)
     first, last = found[EPOCH, 2], found[EPOCH, 3]
     # It began when the one before was over at the earliest, and had run 70 s when the next one began.
-    assert (first.earliest_us, first.latest_us) == (T0 + 10 * SECOND, T0 + DAY - 30 * SECOND - 60 * SECOND)
+    doubt = drifted(70 * SECOND)
+    assert first.earliest_us == T0 + 10 * SECOND - doubt
+    assert first.latest_us == T0 + DAY - 30 * SECOND - 60 * SECOND + doubt
     assert (first.at_us, first.basis) == (T0 + 10 * SECOND, "estimated")
     assert last.at_us - first.at_us == 60 * SECOND
 
@@ -130,7 +138,24 @@ def test_boots_that_were_never_set_follow_each_other() -> None:
     boots = [reading(2, 40, 40 * SECOND, boot_id=an_id(8)), reading(3, 5, 5 * SECOND, boot_id=an_id(7))]
     found = date_all(before_and_after(*boots), ADDED)
     assert found[EPOCH, 3].at_us == T0 + 45 * SECOND
-    assert found[EPOCH, 2].latest_us == T0 + DAY - 30 * SECOND - 5 * SECOND
+    assert found[EPOCH, 2].latest_us == T0 + DAY - 30 * SECOND - 5 * SECOND + drifted(45 * SECOND)
+
+
+@pytest.mark.parametrize("ppm", [-150, 20, 150])
+def test_the_bounds_of_a_boot_of_days_hold_although_its_crystal_is_wrong(ppm: int) -> None:
+    """Found by a simulated week: received at once, and yet four seconds outside of its bounds."""
+    day = DAY + DAY * ppm // 1_000_000
+    boots = [
+        reading(2, 1, SECOND, received_us=T0 + 40 * SECOND),
+        reading(3, 3 * day // SECOND, 3 * day, received_us=T0 + 3 * DAY),
+        reading(4, 10, 10 * SECOND, boot_id=an_id(7), received_us=T0 + 3 * DAY + 60 * SECOND),
+    ]
+    found = date_all([reading(1, 500, T0, "synced", boot_id=an_id(1)), *boots], ADDED)
+    for seq, truth in ((2, T0 + SECOND), (3, T0 + 3 * DAY), (4, T0 + 3 * DAY + 10 * SECOND)):
+        dated = found[EPOCH, seq]
+        assert dated.earliest_us is not None
+        assert dated.latest_us is not None
+        assert dated.earliest_us <= truth <= dated.latest_us
 
 
 def test_boots_that_claim_to_have_run_for_years_each_do_not_end_in_another_age() -> None:
@@ -151,14 +176,16 @@ def test_boots_that_claim_to_have_run_for_years_each_do_not_end_in_another_age()
 
 def test_an_estimate_is_not_before_the_unit_was_added_nor_after_it_was_received() -> None:
     [dated] = date_all([reading(1, 100, 0)], ADDED).values()
-    assert (dated.earliest_us, dated.latest_us) == (ADDED, LATE)
+    doubt = drifted(100 * SECOND)
+    assert (dated.earliest_us, dated.latest_us) == (ADDED - doubt, LATE + doubt)
     assert dated.at_us == ADDED
 
 
 def test_neighbours_that_contradict_each_other_leave_both_bounds() -> None:
     rows = [reading(1, 5, T0 + DAY, "synced", boot_id=an_id(1)), reading(2, 10, 0, received_us=T0)]
     found = date_all(rows, ADDED)[EPOCH, 2]
-    assert (found.earliest_us, found.latest_us) == (T0, T0 + DAY + 10 * SECOND)
+    doubt = drifted(10 * SECOND)
+    assert (found.earliest_us, found.latest_us) == (T0 - doubt, T0 + DAY + 10 * SECOND + doubt)
 
 
 def test_a_clock_that_was_set_while_watching_does_not_make_a_watch_of_56_years() -> None:

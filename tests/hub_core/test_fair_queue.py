@@ -35,15 +35,6 @@ def test_all_shares_together_are_bounded() -> None:
     assert [heavy.put(str(number), number, 60) for number in range(3)] == [True, False, False]
 
 
-def test_what_is_looked_at_stays_until_it_is_taken() -> None:
-    queue: FairQueue[str] = FairQueue(ROOMY, ROOMY)
-    queue.put("a", "first", 7)
-    queue.put("a", "second", 8)
-    assert (queue.first_of("a"), queue.first_of("b"), queue.whose()) == ("first", None, ["a"])
-    assert queue.take_of("a") == ("first", 7)
-    assert (queue.first_of("a"), len(queue), queue.size_bytes) == ("second", 1, 8)
-
-
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 50), st.booleans()), max_size=80))
 def test_whatever_happens_the_bounds_hold_and_everything_kept_is_taken_once(
     steps: list[tuple[str, int, bool]],

@@ -101,6 +101,7 @@ class MemoryEventStore:
         self.statuses: dict[str, Status] = {}
         self.status_at: dict[str, datetime] = {}
         self.applied: dict[str, Applied] = {}
+        self.all_applied: list[Applied] = []
         self.unusable: list[Unusable] = []
         self.greetings: list[str] = []
         self.clone = False
@@ -204,6 +205,7 @@ class MemoryEventStore:
         self._check()
         if unit_id in self.units:
             self.applied[unit_id] = applied
+            self.all_applied.append(applied)
         return unit_id in self.units
 
     def quarantine(self, unusable: Sequence[Unusable]) -> int:

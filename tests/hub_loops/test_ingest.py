@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hub.core.errors import BadInput, Conflict, HubError, StoreBusy
 from hub.core.ingest import Arrival, Batch, Unusable, busy
 from hub.core.ports import Greeting, Taken
+from hub.loops.held_up import HeldUp
 from hub.loops.ingest import IngestLoop
 from hub.loops.ingest_state import IngestState
 from protocol.base import Envelope
@@ -510,6 +511,98 @@ def test_a_hello_that_the_database_gives_up_on_is_answered_later_and_the_others_
     assert welcome.topic.split("/")[4] == STRANGE
 
 
+class PickyStore(MemoryEventStore):
+    """Cannot take one event of UNIT, and takes all others."""
+
+    def take(self, batches: Sequence[Batch]) -> list[Taken]:
+        if any(row.event.seq == 500 and row.unit_id == UNIT for batch in batches for row in batch.rows):
+            raise StoreBusy("the database finds something wrong")
+        return super().take(batches)
+
+
+def test_a_good_batch_does_not_end_the_pause_over_a_bad_one_of_the_same_unit(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.store.__class__ = PickyStore
+    for number in range(1, 6):
+        hub.hears_events(number, number=number)
+        hub.hears("backlog", a_message([an_event(500)], number=900))
+        assert sorted(one.result for one in hub.receipts()) == ["busy", "taken"]
+        hub.clock.move(timedelta(minutes=10))
+    assert [one.code for one in hub.store.unusable] == ["not_taken"]
+    assert "times=5 again_in_s=160" in caplog.text
+    hub.store.__class__ = MemoryEventStore
+    hub.hears_events(499, 500, 501, number=7)
+    assert [one.result for one in hub.receipts()] == ["taken"]
+    hub.store.__class__ = PickyStore
+    hub.hears("backlog", a_message([an_event(500)], number=901))
+    hub.receipts()
+    assert caplog.text.count("times=1 again_in_s=10") == 2
+
+
+def test_who_comes_back_from_a_pause_is_tried_alone_and_after_the_others(hub: Hub, poisoned: PoisonedStore) -> None:
+    others = [an_id(700 + number) for number in range(3)]
+    poisoned.units.update(others)
+    hub.hears_events(1, unit_id=STRANGE)
+    hub.answers()
+    hub.clock.move(timedelta(minutes=1))
+    before = len(poisoned.asked)
+    for unit_id in (STRANGE, *others):
+        hub.hears_events(1, unit_id=unit_id, event_id=unit_id)
+    assert the_receipts(hub) == {STRANGE: "busy", **dict.fromkeys(others, "taken")}
+    assert poisoned.asked[before:] == (3, 1)
+
+
+def test_while_many_units_are_locked_a_step_waits_for_few_of_them_and_who_is_new_comes_first(
+    hub: Hub, poisoned: PoisonedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    poisoned.stumbles_over_all = True
+    strangers = [an_id(700 + number) for number in range(5)]
+    poisoned.units.update(strangers)
+    for unit_id in strangers:
+        hub.hears("hello", a_hello(), unit_id=unit_id)
+    for waits in (2, 4, 5, 5):
+        hub.answers()
+        assert caplog.text.count("others go on") == waits
+    hub.clock.move(timedelta(seconds=11))
+    poisoned.stumbles_over_all = False
+    hub.hears("hello", a_hello())
+    assert [sent.topic.split("/")[4] for sent in hub.published()] == [UNIT, *strangers]
+
+
+def test_when_a_thousand_units_wait_another_one_waits_too() -> None:
+    clock = FakeClock()
+    held_up = HeldUp(clock, 600.0)
+    for number in range(1001):
+        held_up.add(an_id(number), StoreBusy("a lock"))
+        clock.move(timedelta(milliseconds=1))
+    assert held_up.wait_s(an_id(1000)) > 9
+    assert held_up.wait_s(an_id(999)) > 0
+    assert held_up.wait_s(an_id(0)) == 0
+
+
+def test_what_is_deferred_is_the_newest_of_each_kind(hub: Hub) -> None:
+    hub.store.away = True
+    for number in range(1, 101):
+        hub.hears("hello", a_hello().model_copy(update={"hello_id": an_id(number)}))
+        hub.hears("status", Status(state="watching", session=number, epoch=EPOCH))
+        hub.hears("applied", Applied(revision=number, at=START))
+    # The will of a connection that ended before.
+    hub.hears("status", Status(state="lost", session=3, epoch=EPOCH))
+    hub.hears("applied", Applied(revision=101, at=START, erased=(an_id(5),)))
+    hub.hears("applied", Applied(revision=102, at=START))
+    while hub.inbox.waiting:
+        hub.answers()
+    hub.store.away = False
+    hub.clock.move(timedelta(seconds=5))
+    [welcome] = hub.answers()
+    assert isinstance(welcome, Welcome)
+    assert welcome.hello_id == an_id(100)
+    assert hub.store.statuses[UNIT].session == 100
+    assert [said.revision for said in hub.store.all_applied] == [102, 101]
+    assert hub.loop._deferred.size_bytes == 0
+
+
 def test_what_waits_for_a_database_that_is_away_is_bounded_for_each_unit_and_in_bytes(hub: Hub) -> None:
     hub.store.away = True
     hub.store.units.add(STRANGE)
@@ -540,6 +633,10 @@ def test_one_unit_cannot_fill_the_quarantine_with_garbage(hub: Hub) -> None:
     kept = [one.unit_id for one in hub.store.unusable]
     assert kept.count(STRANGE) == 10
     assert UNIT in kept
+    hub.clock.move(timedelta(days=1))
+    hub.hears("hello", b"{", unit_id=STRANGE)
+    hub.answers()
+    assert [one.unit_id for one in hub.store.unusable].count(STRANGE) == 11
 
 
 class CrowdedStore(MemoryEventStore):

@@ -3,18 +3,19 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from typer.testing import CliRunner, Result
 
-from hub.adapters import quarantine_room, quarantine_store, stream_marks
+from hub.adapters import quarantine_room, quarantine_rows, quarantine_store, stream_marks
 from hub.adapters.database import Database
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.quarantine_rows import PAGE, Kept, Wanted
+from hub.adapters.quarantine_rows import PAGE, Kept, Line, Wanted
 from hub.cli import app
 from hub.cli import quarantine as quarantine_cli
 from hub.core.errors import BadInput, Conflict, NotFound
@@ -274,6 +275,39 @@ def test_what_would_begin_one_stream_too_many_today_stays_and_says_so(
     assert desk.count("events") == 0
     [done] = quarantine_replay.replay(desk.office, [quarantine.one(desk.office, line.row_id)])
     assert done.outcome == "taken"
+
+
+def test_what_began_too_many_streams_then_is_taken_when_there_are_few_today(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_marks, "MOST_NEW_A_DAY", 2)
+    for number in (1, 2):
+        other = a_batch([an_event(number, event_id=an_id(70 + number))], unit_id=UNIT_ID, epoch=f"{number:016x}")
+        [taken] = store.take([replace(other, received_at=NOW - timedelta(days=10, hours=number))])
+        assert taken.receipt is not None
+        assert taken.receipt.accepted
+    topic = topics.up("test", UNIT_ID, "events").topic
+    arrival = Arrival(topic, codec.encode(a_message([an_event(1)])), NOW - timedelta(days=10))
+    store.quarantine([Unusable("invalid", "not known then", arrival, UNIT_ID)])
+    [line] = quarantine.find(desk.office, Wanted())
+    [done] = quarantine_replay.replay(desk.office, [quarantine.one(desk.office, line.row_id)])
+    assert done.outcome == "taken"
+
+
+def test_an_export_is_of_one_moment_whatever_is_settled_meanwhile(
+    store: MySqlEventStore, desk: OfficeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [poison(store, desk, seq=seq) for seq in range(1, 6)]
+    pages = quarantine_rows.lines
+
+    def lines(connection: Connection, wanted: Wanted, *, skip: int = 0) -> list[Line]:
+        if skip == 2:
+            quarantine.discard(desk.office, rows[0].row_id, "meanwhile")
+        return pages(connection, wanted, skip=skip, most=2)
+
+    monkeypatch.setattr(quarantine_rows, "lines", lines)
+    count, told = quarantine.export(desk.office, Wanted())
+    assert (count, [json.loads(line)["seq"] for line in told.splitlines()]) == (5, [1, 2, 3, 4, 5])
 
 
 def test_an_event_of_a_unit_that_was_revoked_is_not_taken(store: MySqlEventStore, desk: OfficeUnderTest) -> None:

@@ -1,4 +1,8 @@
-"""The points of the pack's manifest on people it was not calibrated with: probes and the first fifty strangers."""
+"""The points of the pack's manifest on people it was not calibrated with: probes and the first fifty strangers.
+
+Every second one of the hundred students: with all of them it takes two minutes, and `rollcall-hub evaluate` with the
+same pictures is the whole measurement.
+"""
 
 import csv
 from itertools import combinations
@@ -24,10 +28,14 @@ Vectors = dict[str, list[np.ndarray]]
 def faces(engine: Engine, shared_folder: Path) -> dict[str, Vectors]:
     """Vectors by role and identity; of the strangers only the held-out ones."""
     found: dict[str, Vectors] = {"enrol": {}, "probe": {}, "stranger": {}}
+    places: dict[str, int] = {}
     with (shared_folder / "faces" / "index.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             people = found[row["role"]]
-            if row["role"] == "stranger" and len(people) == 50:
+            if row["role"] == "stranger":
+                if len(people) == 50:
+                    continue
+            elif places.setdefault(row["identity"], len(places)) % 2:
                 continue
             vectors = people.setdefault(row["identity"], [])
             image = read_picture(shared_folder / "faces" / row["file"])
@@ -104,5 +112,5 @@ def test_tracks_that_are_decided_with_every_look_find_students_and_spend_the_sta
             np.ascontiguousarray(gallery.centroids[without]),
         )
         wrong += passes(faces["probe"][name], others, points) is not None
-    # One of a hundred is what is stated; five or more would be a chance of 1 in 300.
-    assert wrong <= 4
+    # One of a hundred is what is stated; four or more of fifty would be a chance of 1 in 600.
+    assert wrong <= 3

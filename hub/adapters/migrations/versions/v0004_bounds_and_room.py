@@ -39,6 +39,19 @@ Table(
     **_OPTIONS,
 )
 
+Table("unit_dating", _TABLES, Column("unit_id", _UUID, primary_key=True), **_OPTIONS)
+
+Table(
+    "undated_told",
+    _TABLES,
+    Column("unit_id", _UUID, primary_key=True),
+    Column("boot_id", _UUID, primary_key=True),
+    Column("earliest_us", BigInteger, nullable=False),
+    Column("latest_us", BigInteger, nullable=False),
+    Column("begin_us", BigInteger),
+    **_OPTIONS,
+)
+
 _INDEXED = (
     Table(
         "quarantine",
@@ -76,9 +89,12 @@ _OF_UNDATED_BOOTS = (
     "received_us",
     "claimed_seq",
     "claimed_us",
+    "seqs",
     "earliest_us",
     "latest_us",
     "begin_us",
+    "widest_earliest_us",
+    "widest_latest_us",
 )
 
 
@@ -104,18 +120,19 @@ def _measure_quarantine(connection: Connection) -> None:
 def _name_undated_boots(connection: Connection) -> None:
     """Name the boots of events that version 0003 called estimated: the register finds such events by their boots.
 
-    Without neighbours, so that whatever arrives next of their unit has them estimated anew.
+    Without what their events say, so that whatever arrives next of their unit has them dated anew. A boot at a time,
+    so that no statement outlasts the connection.
     """
+    boots = text("select distinct boot_id from events where unit_id = :unit_id")
+    name = text(
+        "insert into undated_boots (unit_id, boot_id, epoch, first_seq, last_seq)"
+        " select unit_id, boot_id, epoch, min(seq), max(seq) from events"
+        " where unit_id = :unit_id and boot_id = :boot_id and time_basis = 'estimated' group by unit_id, boot_id, epoch"
+        " on duplicate key update epoch = undated_boots.epoch"
+    )
     for unit_id in connection.execute(text("select id from units order by id")).scalars().all():
-        connection.execute(
-            text(
-                "insert into undated_boots (unit_id, boot_id, epoch, first_seq, last_seq)"
-                " select unit_id, boot_id, epoch, min(seq), max(seq) from events"
-                " where unit_id = :unit_id and time_basis = 'estimated' group by unit_id, boot_id, epoch"
-                " on duplicate key update epoch = undated_boots.epoch"
-            ),
-            {"unit_id": unit_id},
-        )
+        for boot_id in connection.execute(boots, {"unit_id": unit_id}).scalars().all():
+            connection.execute(name, {"unit_id": unit_id, "boot_id": boot_id})
 
 
 def downgrade() -> None:
