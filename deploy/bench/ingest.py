@@ -31,7 +31,7 @@ from deploy.private_servers import PrivateMariaDb, PrivateMosquitto
 from deploy.programs import Program
 from hub.adapters.clock import SystemClock
 from hub.adapters.database import Database, DatabaseAddress
-from hub.adapters.gallery_store import seal_data_key
+from hub.adapters.gallery_revisions import seal_data_key
 from hub.adapters.migrations import migrate
 from hub.adapters.schema import events, rooms, units
 from hub.core.ingest import Batch, sort_batch

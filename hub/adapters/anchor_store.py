@@ -17,8 +17,8 @@ from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.column_types import UtcColumn, UuidColumn
 from hub.adapters.event_dates import Moved, Place, apply, by_anchor
-from hub.adapters.event_rows import uuid_text
 from hub.adapters.schema import boot_clocks, events, undated_boots
+from hub.adapters.sql_literals import uuid_text
 from hub.adapters.undated_store import UndatedBoots
 from hub.core.dating import (
     AHEAD_US,

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, literal_column, select
 
-from hub.adapters.event_rows import run_text, time_text, uuid_text
 from hub.adapters.membership import belonged
 from hub.adapters.schema import dirty_students, hub_facts, lessons, student_sections, units
+from hub.adapters.sql_literals import run_text, time_text, uuid_text
 
 ENDED_UNTIL = "register.ended_until"
 """Until when the students of lessons that ended were marked for it: of `hub_facts`."""

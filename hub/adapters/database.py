@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from hub.adapters.migrations import expected_version, recorded_version
+from hub.adapters.migrations import NEWEST, recorded_version
 from hub.adapters.mysql_errors import LockHeld, TransactionLost, translate
 from hub.core.errors import StoreRefused
 
@@ -138,7 +138,7 @@ class Database:
 
     def check_schema(self) -> None:
         """Raise StoreRefused unless the tables are of exactly this program's version; StoreUnavailable as ever."""
-        recorded, expected = self.run(recorded_version), expected_version()
+        recorded, expected = self.run(recorded_version), NEWEST
         if recorded is None:
             raise StoreRefused(f"the database is not migrated ({self.address})", hint="run: rollcall-hub db migrate")
         if recorded != expected:

@@ -15,8 +15,8 @@ from sqlalchemy.sql.elements import TextClause
 
 from hub.adapters.attendance_store import Watched, attended_within, covered
 from hub.adapters.column_types import UtcColumn, UuidColumn
-from hub.adapters.event_rows import word_text
 from hub.adapters.schema import events, undated_boots
+from hub.adapters.sql_literals import word_text
 from hub.core.dating import AHEAD_US, FIRST_US, Segment, moment, watched_since
 from protocol.events import Coverage
 

@@ -6,13 +6,13 @@ value is a hexadecimal literal, a number, or a time printed by us: nothing of a 
 
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
-from mysql.connector.connection_cext import CMySQLConnection
 from sqlalchemy import Connection
 
 from hub.adapters.schema import events
+from hub.adapters.sql_literals import run_text, time_text, uuid_text, word_text
 from hub.core.ingest import EventRow
 
 _MOST_BYTES = 2 * 1024 * 1024
@@ -47,16 +47,6 @@ def insert_events(connection: Connection, rows: Iterable[tuple[EventRow, datetim
         run_text(connection, statement)
 
 
-def run_text(connection: Connection, statement: str) -> None:
-    """Run a long statement that binds nothing and returns no rows.
-
-    Past the cursor, which looks through every statement for semicolons: for these that takes as long as parsing the
-    events did.
-    """
-    driver: CMySQLConnection = connection.connection.driver_connection  # type: ignore[assignment]
-    driver.cmd_query(statement.encode())
-
-
 def _statements(values: Iterable[str]) -> Iterator[str]:
     waiting: list[str] = []
     size = 0
@@ -82,27 +72,6 @@ def _values(row: EventRow, received_at: datetime) -> str:
         f"{_often_word(event.kind)},{student},{at},{at},{_often_time(received_at)},{_often_word(event.clock)},"
         f"{_often_uuid(event.boot_id)},{event.boottime_ns},x'{row.body.hex()}',x'{row.sha256}')"
     )
-
-
-def uuid_text(text: str) -> str:
-    """Return a UUID as a literal of 16 bytes. Raises ValueError for anything that is not hexadecimal digits."""
-    digits = text.replace("-", "")
-    # Nothing but hexadecimal digits can come out, whatever went in.
-    unhexlify(digits)
-    return f"x'{digits}'"
-
-
-def word_text(text: str) -> str:
-    """Return a text as a literal, whatever is in it."""
-    return f"x'{text.encode().hex()}'"
-
-
-def time_text(moment: datetime) -> str:
-    """Return an aware moment as a literal in UTC."""
-    utc = moment.astimezone(UTC)
-    # `isoformat` takes three times as long, and every event has a time.
-    fraction = str(1_000_000 + utc.microsecond)[1:]
-    return f"'{utc.year}-{utc.month}-{utc.day} {utc.hour}:{utc.minute}:{utc.second}.{fraction}'"
 
 
 # What is the same in many rows is written once.

@@ -17,9 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from hub.adapters import anchor_store, audit_store, quarantine_room, quarantine_store, stream_marks, unit_store
 from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_pairs
 from hub.adapters.database import Database
-from hub.adapters.event_rows import insert_events, uuid_text, word_text
+from hub.adapters.event_rows import insert_events
 from hub.adapters.mysql_errors import errno_of
 from hub.adapters.schema import events
+from hub.adapters.sql_literals import uuid_text, word_text
 from hub.adapters.stream_marks import Mark, Stream
 from hub.core.dating import watched_since
 from hub.core.errors import BadInput, Conflict, StoreBusy

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from hub.adapters.event_rows import run_text, time_text, uuid_text, word_text
 from hub.adapters.schema import epochs, events, quarantine, refused_places, unit_dating
+from hub.adapters.sql_literals import run_text, time_text, uuid_text, word_text
 from hub.core.ingest import advance
 
 Stream = tuple[str, str]

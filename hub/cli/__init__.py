@@ -1,57 +1,71 @@
-"""The command `rollcall-hub`. Each group of commands is a module of its own; `console` is how they all speak."""
+"""The command `rollcall-hub`. Each command or group of commands is a module of its own and is imported when it is asked
+for: all of them together import twice as much as any of them needs. `console` is how they all speak.
+"""
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hub.cli import (
-    calibrate,
-    consent,
-    console,
-    db,
-    enrol,
-    evaluate,
-    gallery,
-    lesson,
-    pack,
-    quarantine,
-    register,
-    room,
-    section,
-    selftest,
-    service,
-    student,
-    unit,
+from hub.cli import console
+
+_ALONE = ("units", "serve", "calibrate", "evaluate", "selftest")
+_GROUPS = (
+    "db",
+    "room",
+    "section",
+    "student",
+    "consent",
+    "enrol",
+    "lesson",
+    "unit",
+    "gallery",
+    "quarantine",
+    "pack",
+    "register",
 )
 
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, in the order of `--help`; looking one up imports its module."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._found:
+            if name not in _ALONE + _GROUPS:
+                raise KeyError(name)
+            whole = typer.Typer()
+            whole.add_typer(import_module(f"hub.cli.{name}").app, name=name if name in _GROUPS else None)
+            self._found[name] = typer.main.get_group(whole).commands[name]
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ALONE + _GROUPS)
+
+    def __len__(self) -> int:
+        return len(_ALONE + _GROUPS)
+
+
+class _Root(console.HubGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # nobody adds to it
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (Typer calls it so)
+        return list(self.commands)
+
+
 app = typer.Typer(
-    cls=console.HubGroup,
+    cls=_Root,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Rollcall's hub: students, rooms, units and the register.",
 )
-for name, group in (
-    ("db", db.app),
-    ("room", room.app),
-    ("section", section.app),
-    ("student", student.app),
-    ("consent", consent.app),
-    ("enrol", enrol.app),
-    ("lesson", lesson.app),
-    ("unit", unit.app),
-    ("gallery", gallery.app),
-    ("quarantine", quarantine.app),
-    ("pack", pack.app),
-    ("register", register.app),
-):
-    app.add_typer(group, name=name)
-app.command("units", epilog=unit.FLEET_EPILOG)(unit.fleet)
-app.command("serve", epilog=service.EPILOG)(service.serve)
-app.command("calibrate", epilog=calibrate.EPILOG)(calibrate.calibrate)
-app.command("evaluate", help=evaluate.HELP, epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command("selftest", help=selftest.HELP, epilog=selftest.EPILOG)(selftest.selftest)
 
 
 @app.callback()

@@ -29,8 +29,10 @@ PAIR_COLUMNS = (
     Column("score", "Score", right=True),
     Column("origin", "Found by"),
 )
+app = typer.Typer()
 
 
+@app.command("calibrate", epilog=EPILOG)
 def calibrate(
     ctx: typer.Context,
     show: Annotated[bool, typer.Option("--show", help="Only show what holds now; nothing is measured.")] = False,

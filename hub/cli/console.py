@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from hub.bootstrap import open_office
+from hub.bootstrap.office import open_office
 from hub.core.errors import HubError, StoreUnavailable
 from hub.office.context import Office
 from hub.settings import HubSettings, load_settings, operator_name, process_environment, settings_file

@@ -61,6 +61,10 @@ class Bars:
             yield lambda: step()
 
 
+app = typer.Typer()
+
+
+@app.command("evaluate", help=HELP, epilog=EPILOG)
 def evaluate(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FOLDER|INDEX.csv", help="The pictures and what each is for.")],

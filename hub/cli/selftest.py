@@ -48,8 +48,10 @@ MEANINGS = {
     "not_recognised": "no picture is recognised by the others: enrol better ones",
     "more_like_another": "a picture looks more like another student: were they mixed up?",
 }
+app = typer.Typer()
 
 
+@app.command("selftest", help=HELP, epilog=EPILOG)
 def selftest(
     ctx: typer.Context,
     lesson_students: Annotated[

@@ -19,21 +19,6 @@ COLUMNS = (
     Column("waiting_events", "Waiting", right=True),
     Column("last_heard", "Last heard"),
 )
-FLEET_COLUMNS = (
-    Column("label", "Unit"),
-    Column("room", "Room"),
-    Column("state", "State"),
-    Column("condition", "Condition"),
-    Column("waiting_events", "Waiting", right=True),
-    Column("oldest", "Oldest", right=True),
-    Column("quarantine", "Quarantine", right=True),
-    Column("gallery", "Gallery", right=True),
-    Column("clock", "Clock"),
-    Column("disk", "Disk"),
-    Column("temperature", "Heat", right=True),
-    Column("software", "Version"),
-    Column("last_heard", "Last heard"),
-)
 
 
 @app.command("add", epilog="Example:\n\nrollcall-hub unit add door-12 --room 12 --out ./door-12")
@@ -90,24 +75,11 @@ def list_units(
     ctx: typer.Context, problems: ProblemsFlag = False, check: CheckFlag = False, as_json: JsonFlag = False
 ) -> None:
     """Show every unit: how it is, how many events wait to be sent, when it was last heard."""
-    _show(ctx, COLUMNS, problems=problems, check=check, as_json=as_json)
+    show(ctx, COLUMNS, problems=problems, check=check, as_json=as_json)
 
 
-FLEET_EPILOG = (
-    "A unit that is connected and gets nothing through is a problem here, as is one that nobody has heard of for five "
-    "minutes. What the columns say is what the unit said last.\n\n"
-    "Examples:\n\nrollcall-hub units --problems\n\nrollcall-hub units --check --problems    (from cron)"
-)
-
-
-def fleet(
-    ctx: typer.Context, problems: ProblemsFlag = False, check: CheckFlag = False, as_json: JsonFlag = False
-) -> None:
-    """Show the whole fleet: how each unit is, what waits, what is wrong and what to do about it."""
-    _show(ctx, FLEET_COLUMNS, problems=problems, check=check, as_json=as_json)
-
-
-def _show(ctx: typer.Context, columns: tuple[Column, ...], *, problems: bool, check: bool, as_json: bool) -> None:
+def show(ctx: typer.Context, columns: tuple[Column, ...], *, problems: bool, check: bool, as_json: bool) -> None:
+    """Print the units, or those with a problem; with `check` end with EXIT_FAILED when there is one."""
     rows = units.everyone(console.office(ctx))
     looked_for = [row for row in rows if row["needs_somebody"]]
     shown = looked_for if problems else rows

@@ -1,14 +1,18 @@
 """What the hub's loops need from the outside. Adapters keep these contracts; tests have fakes that keep them too."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hub.core.ingest import Arrival, Batch, Unusable
-from protocol.content import Applied, ContentKind
-from protocol.delivery import Audit, AuditAnswer, Hello, Receipt
-from protocol.status import Status
+# Every command needs the clock's port; the messages, a tenth of what it would import, only `serve` needs.
+if TYPE_CHECKING:
+    from hub.core.ingest import Arrival, Batch, Unusable
+    from protocol.content import Applied, ContentKind
+    from protocol.delivery import Audit, AuditAnswer, Hello, Receipt
+    from protocol.status import Status
 
 
 class Clock(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from hub.adapters import audit_log, calibration_store, gallery_facts, gallery_store, look_alike_store, roster_store
+from hub.adapters import audit_log, calibration_store, gallery_facts, gallery_revisions, look_alike_store, roster_store
 from hub.core.calibration import Calibration, choose, describe, is_due, points_for
 from hub.core.calibration_scores import look_alikes, measure
 from hub.office.context import Office
@@ -155,7 +155,7 @@ def _keep(
     other_pairs = look_alike_store.replace_found(connection, pairs, at, office.actor)
     changed = _other_points(made, before) or other_pairs
     if changed:
-        gallery_store.touch_galleries(connection, at)
+        gallery_revisions.touch_galleries(connection, at)
     detail: dict[str, audit_log.Json] = {
         "pack_id": made.pack_id,
         "method": made.method,

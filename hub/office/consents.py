@@ -12,7 +12,7 @@ from hub.adapters import (
     attendance_store,
     audit_log,
     consent_store,
-    gallery_store,
+    gallery_revisions,
     look_alike_store,
     roster_store,
     template_store,
@@ -128,7 +128,7 @@ def withdraw_consent(office: Office, serial_number: str) -> ConsentWithdrawn:
         look_alike_store.forget(connection, student_id)
         detail = {"consents_ended": ended, "templates_deleted": deleted}
         _record(connection, office, at, "consent.withdraw", student_id, detail)
-        gallery_store.touch_galleries(connection, at)
+        gallery_revisions.touch_galleries(connection, at)
         attendance_store.mark_dirty(connection, [student_id], [day_of(at, office.settings.zone)])
         return ConsentWithdrawn(serial_number, student_id, ended, deleted)
 
@@ -149,7 +149,7 @@ def add_consents(
     consent_store.insert_consents(connection, rows)
     for consent_id, (student_id, _) in rows.items():
         _record(connection, office, at, "consent.give", student_id, {**detail, "consent_id": consent_id})
-    gallery_store.touch_galleries(connection, at)
+    gallery_revisions.touch_galleries(connection, at)
     attendance_store.mark_dirty(connection, [student_id for student_id, _ in new], [day_of(at, office.settings.zone)])
 
 

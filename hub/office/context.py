@@ -12,7 +12,7 @@ from hub.settings import HubSettings
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """Made by `hub.bootstrap.open_office`; a context manager that closes the database's connections."""
+    """Made by `hub.bootstrap.office.open_office`; a context manager that closes the database's connections."""
 
     settings: HubSettings
     database: Database

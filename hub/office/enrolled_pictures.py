@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from hub.adapters import audit_log, gallery_store, look_alike_store, roster_store, template_store
+from hub.adapters import audit_log, gallery_revisions, look_alike_store, roster_store, template_store
 from hub.adapters.template_store import PictureLine
 from hub.core.errors import Conflict
 from hub.core.roster import Student, checked_serial
@@ -60,7 +60,7 @@ def forget_pictures(office: Office, serial_number: str) -> Forgotten:
         detail = {"templates_deleted": deleted}
         subject = f"student:{student_id}"
         audit_log.record(connection, at=at, actor=office.actor, action="enrol.forget", subject=subject, detail=detail)
-        gallery_store.touch_galleries(connection, at)
+        gallery_revisions.touch_galleries(connection, at)
         return Forgotten(serial_number, deleted)
 
     return office.database.run(work)

@@ -13,7 +13,7 @@ from hub.adapters import (
     audit_log,
     consent_store,
     csv_files,
-    gallery_store,
+    gallery_revisions,
     look_alike_store,
     roster_store,
     template_store,
@@ -169,7 +169,7 @@ class Enroller:
             template_store.insert_template(connection, self._office.keys.hub_key(), template, at)
             self._record(connection, template, alike, at)
             look_alike_store.add(connection, student_id, alike, at, self._office.actor)
-            gallery_store.touch_galleries(connection, at)
+            gallery_revisions.touch_galleries(connection, at)
             named = roster_store.students_by_id(connection, alike).values()
             return student_id, ", ".join(sorted(student.fields.serial_number for student in named)), at
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from hub.adapters import attendance_store, audit_log, gallery_store, lesson_store, roster_store
+from hub.adapters import attendance_store, audit_log, gallery_revisions, lesson_store, roster_store
 from hub.core.csv_reading import Reading, read_rows
 from hub.core.errors import Conflict, NotFound
 from hub.core.roster_lessons import (
@@ -137,7 +137,7 @@ def _carry_out(
     touched = [*plan.add, *changed.values()]
     _register_follows(connection, office, touched, at)
     for room in sorted({rooms[fields.room] for fields in touched}):
-        gallery_store.touch_galleries(connection, at, room_id=room)
+        gallery_revisions.touch_galleries(connection, at, room_id=room)
 
 
 def _register_follows(connection: Connection, office: Office, lessons: Iterable[LessonFields], at: datetime) -> None:

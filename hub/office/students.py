@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from hub.adapters import attendance_store, audit_log, gallery_store, lesson_store, roster_store
+from hub.adapters import attendance_store, audit_log, gallery_revisions, lesson_store, roster_store
 from hub.adapters.roster_store import StudentLine
 from hub.core.csv_reading import Reading, read_rows
 from hub.core.errors import Conflict, NotFound
@@ -131,7 +131,7 @@ def _carry_out(connection: Connection, office: Office, plan: StudentPlan, detail
     moved = [change.before.student_id for change in plan.change if "section" in change.changed]
     # Only today: what was before the move stays as it was, and what comes is derived when it is over.
     attendance_store.mark_dirty(connection, moved, [day_of(at, office.settings.zone)])
-    gallery_store.touch_galleries(connection, at)
+    gallery_revisions.touch_galleries(connection, at)
 
 
 def _concerned(connection: Connection, reading: Reading[StudentFields]) -> list[Student]:
@@ -153,7 +153,7 @@ def _came_to_sections(
     for section, student_ids in by_section.items():
         attendance_store.mark_dirty(connection, student_ids, days[section])
     # Every unit: a room without lessons may expect everybody, and names are in the gallery as well.
-    gallery_store.touch_galleries(connection, at)
+    gallery_revisions.touch_galleries(connection, at)
 
 
 def _need_section(connection: Connection, name: str) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, func, insert, select
 
 from hub.adapters import audit_log, quarantine_room, quarantine_store
-from hub.adapters.gallery_store import seal_data_key
+from hub.adapters.gallery_revisions import seal_data_key
 from hub.adapters.key_files import create_key
 from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
 from hub.adapters.unit_store import status_of

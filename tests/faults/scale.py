@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from deploy.own_process import LOOPBACK, wait_until
 from deploy.stage import SITE
-from hub.adapters.gallery_store import seal_data_key
+from hub.adapters.gallery_revisions import seal_data_key
 from hub.adapters.schema import galleries, rooms, units
 from tests.faults.bench import Bench, settled
 from tests.faults.catalogue import CannotRun, Catalogue, Outcome, judged

@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from deploy.own_process import wait_until
 from deploy.private_servers import MosquittoSettings
 from deploy.stage import HUB_RUNS, PACK, Stage
-from hub.adapters import gallery_store, roster_store, template_store
+from hub.adapters import gallery_revisions, roster_store, template_store
 from hub.adapters.template_store import NewTemplate
-from hub.bootstrap import open_office
+from hub.bootstrap.office import open_office
 from hub.office import consents, rooms, sections, students, tables, units
 from hub.office.context import Office
 from hub.settings import load_settings
@@ -222,7 +222,7 @@ def add_templates(office: Office, pack: Path, numbers: Iterable[int] = range(1, 
             sha256 = hashlib.sha256(f"{serial} {manifest.pack_id}".encode()).digest()
             template = NewTemplate(str(uuid4()), student.student_id, manifest.pack_id, vector, "bench", 120.0, sha256)
             template_store.insert_template(connection, office.keys.hub_key(), template, at)
-        gallery_store.touch_galleries(connection, at)
+        gallery_revisions.touch_galleries(connection, at)
 
     office.database.run(work)
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Table, insert, select, update
 
 from hub.adapters.database import Database
-from hub.adapters.gallery_store import seal_data_key
+from hub.adapters.gallery_revisions import seal_data_key
 from hub.adapters.membership import SINCE_EVER, move
 from hub.adapters.schema import (
     consents,

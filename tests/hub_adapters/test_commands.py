@@ -19,7 +19,7 @@ from hub.adapters.mysql_errors import TransactionLost
 from hub.adapters.quarantine_store import keep_refused
 from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
 from hub.adapters.unit_store import keep_status
-from hub.bootstrap import open_office
+from hub.bootstrap.office import open_office
 from hub.cli import app
 from hub.core.errors import StoreUnavailable
 from hub.core.ingest import Refused

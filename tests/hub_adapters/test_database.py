@@ -14,6 +14,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from mysql.connector import errors
 from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[attr-defined]
 from sqlalchemy import Connection, insert, text
@@ -24,7 +25,7 @@ from deploy.environment import PROJECT
 from deploy.private_servers import PrivateMariaDb
 from hub.adapters import look_alike_store, migrations
 from hub.adapters.database import Database
-from hub.adapters.migrations import expected_version, migrate, recorded_version
+from hub.adapters.migrations import NEWEST, migrate, recorded_version
 from hub.adapters.migrations.versions import (
     v0001_first_tables,
     v0002_calibrations,
@@ -59,8 +60,14 @@ def test_the_migrations_build_exactly_the_tables_the_program_uses(hub_database: 
     assert found == []
 
 
+def test_the_version_the_program_works_with_is_the_newest_in_the_folder() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrations.NEWEST
+
+
 def test_migrating_twice_changes_nothing(hub_database: Database) -> None:
-    assert hub_database.run(migrate) == (expected_version(), expected_version())
+    assert hub_database.run(migrate) == (NEWEST, NEWEST)
     hub_database.check_schema()
 
 
@@ -245,7 +252,7 @@ def put_fact(empty: Database, value: str) -> None:
 def test_look_alikes_are_moved_out_of_the_facts(empty: Database) -> None:
     at_first_version(empty)
     put_fact(empty, json.dumps([[an_id(2), an_id(1)], [an_id(1), an_id(3)], [an_id(1), an_id(2)]]))
-    assert empty.run(migrate) == ("0001", expected_version())
+    assert empty.run(migrate) == ("0001", NEWEST)
     pairs = empty.run(look_alike_store.lines)
     assert [line.pair for line in pairs] == [(an_id(1), an_id(2)), (an_id(1), an_id(3))]
     assert {(line.origin, line.score, line.decided_at.year) for line in pairs} == {("operator", None, 2026)}

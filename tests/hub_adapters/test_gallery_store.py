@@ -9,7 +9,8 @@ from sqlalchemy import delete, update
 
 from hub.adapters.content_cache import ContentCache
 from hub.adapters.event_store import MySqlEventStore
-from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore, touch_galleries
+from hub.adapters.gallery_revisions import touch_galleries
+from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore
 from hub.adapters.schema import (
     calibrations,
     consents,

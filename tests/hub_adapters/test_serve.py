@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from deploy.own_process import free_port, wait_until
 from deploy.private_servers import MosquittoSettings, PrivateMariaDb, PrivateMosquitto, password_file_line
-from hub.adapters.gallery_store import touch_galleries
+from hub.adapters.gallery_revisions import touch_galleries
 from hub.adapters.migrations import migrate
 from hub.adapters.schema import attendance, consents, erasures, events
 from protocol.content import Applied, GalleryManifest, Head, HeadBody, Part, Want, Wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.clip import make_clip
-from deploy.demo import enrol_people, prepare_school
+from deploy.demo import PEOPLE, enrol_people, prepare_school
 from deploy.stage import Stage
 from recognition.adapters.pack_files import Manifest, embedder_pack_id, read_manifest, read_pack
 
@@ -26,7 +26,7 @@ def _renamed(pack: Path, folder: Path) -> Path:
 
 def test_a_unit_with_another_pack_fetches_the_hubs_and_goes_on_with_it(stage: Stage, tmp_path: Path) -> None:
     unit = prepare_school(stage)
-    enrol_people(stage)
+    enrol_people(stage, PEOPLE[:1])
     stage.hub.start()
     scenes = make_clip(stage.folder / "clip")
     earlier, wanted = _renamed(stage.pack, tmp_path / "earlier"), read_manifest(stage.pack).pack_id

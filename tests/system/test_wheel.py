@@ -49,9 +49,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean environment with the wheel and what the lock files of unit and hub list; no TensorFlow."""
     folder = tmp_path_factory.mktemp("elsewhere")
     _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, PROJECT, folder=folder)
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     # Not compiled: that takes longer than the rest, and most of it is never imported.
-    pip: list[str | Path] = [folder / "venv" / "bin" / "python", "-m", "pip", "install", "-q", "--no-compile"]
+    python = folder / "venv" / "bin" / "python"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
     for lock in ("requirements-edge.lock", "requirements-hub.lock"):
         _run(*pip, "--require-hashes", "-r", PROJECT / lock, folder=folder)
     _run(*pip, "--no-deps", next(folder.glob("rollcall-*.whl")), folder=folder)

@@ -1,4 +1,4 @@
-"""The composition root: settings become databases, keys, links and loops that know nothing of settings."""
+"""What `rollcall-hub serve` runs: settings become links, stores and loops that know nothing of settings."""
 
 import gc
 import logging
@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.database import Database, DatabaseAddress
 from hub.adapters.event_store import MySqlEventStore
 from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore
-from hub.adapters.key_files import HubKeys, read_password
+from hub.adapters.key_files import read_password
 from hub.adapters.mqtt_link import MqttLink
 from hub.adapters.mqtt_reasons import BrokerAddress
 from hub.adapters.pack_shelf import FolderShelf
 from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.adapters.worker_process import Pipes, hear_greeted, stop_with_parent, tell_greeted
+from hub.bootstrap.office import open_database, open_keys
 from hub.core.attendance import Rules, SchoolDays
 from hub.core.calibration import Calibration, head_points
 from hub.core.errors import BrokerRefused, Fault, StoreUnavailable
@@ -34,7 +34,7 @@ from hub.loops.supervisor import Loop, Supervisor
 from hub.loops.workers import Workers
 from hub.office import calibration
 from hub.office.context import Office
-from hub.settings import BrokerSettings, DatabaseSettings, HubSettings
+from hub.settings import BrokerSettings, HubSettings
 from protocol.content import Want
 from recognition.adapters.pack_files import Pack, read_pack
 
@@ -47,42 +47,6 @@ _OTHER_CONNECTIONS = 6
 """To the database: for the desk, audits, the publisher, the derivation, a calibration and one to spare."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
-
-
-def open_database(settings: DatabaseSettings, *, at_least: int = 1) -> Database:
-    """Return the database, with at least so many connections; none is made yet.
-
-    Raises KeyUnusable when the password file cannot be read.
-    """
-    return Database(
-        DatabaseAddress(
-            host=settings.host,
-            port=settings.port,
-            name=settings.name,
-            user=settings.user,
-            password=read_password(settings.password_file),
-            connect_timeout_s=settings.connect_timeout_s,
-            read_timeout_s=settings.read_timeout_s,
-            write_timeout_s=settings.write_timeout_s,
-            pool_size=max(settings.pool_size, at_least),
-        )
-    )
-
-
-def open_keys(settings: HubSettings) -> HubKeys:
-    """Return the hub's keys; the files are read when a key is first needed."""
-    return HubKeys(settings.keys.hub_key_file, settings.keys.signing_key_file)
-
-
-def open_office(settings: HubSettings, actor: str) -> Office:
-    """Return what operators' commands work with; use it as a context manager. Raises KeyUnusable."""
-    return Office(
-        settings=settings,
-        database=open_database(settings.database),
-        keys=open_keys(settings),
-        clock=SystemClock(),
-        actor=actor,
-    )
 
 
 def open_link(settings: HubSettings, clock: SystemClock, role: Role) -> MqttLink:

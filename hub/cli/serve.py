@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hub.adapters import journal
-from hub.bootstrap import Service, run_workers
+from hub.bootstrap.service import Service, run_workers
 from hub.cli import console
 from hub.core.errors import BadInput, BrokerRefused, KeyUnusable, StoreRefused
 from hub.core.roles import Role
@@ -23,8 +23,10 @@ EPILOG = (
     "set serve.workers, or give --workers. Several computers may serve one school: start each with --share, with the "
     "same settings and keys."
 )
+app = typer.Typer()
 
 
+@app.command("serve", epilog=EPILOG)
 def serve(
     ctx: typer.Context,
     workers: Annotated[
