@@ -5,8 +5,8 @@ import threading
 from dataclasses import dataclass
 
 from edge.adapters.mqtt_uplink import MqttUplink
+from edge.bootstrap.broker import broker_address
 from edge.bootstrap.disk import Disk
-from edge.bootstrap.identity import broker_address
 from edge.bootstrap.process import software
 from edge.bootstrap.telling import live_condition
 from edge.core.conversation import Conversation

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge.adapters.ballast import Ballast
 from edge.adapters.csv_follower import CsvFollower
@@ -13,8 +12,7 @@ from edge.adapters.salvage import damage_reports, open_record
 from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap.identity import identity_of
-from edge.core.gallery_pieces import open_manifest
+from edge.bootstrap.record import csv_folder
 from edge.core.ports import Clock
 from edge.loops.health import Health
 from edge.loops.storage import StorageKeeper, StorageLimits
@@ -56,23 +54,5 @@ def open_disk(settings: EdgeSettings, clock: Clock, health: Health) -> Iterator[
             file.close()
 
 
-def csv_folder(settings: EdgeSettings) -> Path:
-    """Return where the CSV copy lies."""
-    return settings.storage.csv_dir or settings.storage.data_dir / "csv"
-
-
 def _csv_journal(settings: EdgeSettings) -> CsvJournal:
     return CsvJournal(csv_folder(settings), settings.storage.time_zone, with_names=settings.storage.csv_names)
-
-
-def stored_names(settings: EdgeSettings, gallery: SqliteGallery) -> dict[str, str]:
-    """Return the display names in the gallery on disk by student id, none without a gallery.
-
-    Raises GalleryRefused and KeyUnusable when it cannot be opened.
-    """
-    head = gallery.in_use()
-    sealed = gallery.staged(head.manifest_hash) if head else None
-    if head is None or sealed is None:
-        return {}
-    entries = open_manifest(identity_of(settings, head.pack_id), head, sealed).entries
-    return {entry.student_id: entry.display_name for entry in entries}

@@ -6,24 +6,11 @@ from typing import Any
 
 from edge.adapters.machine_load import MachineLoad
 from edge.adapters.mqtt_uplink import MqttUplink
-from edge.adapters.sqlite_journal import SqliteJournal
 from edge.bootstrap.disk import Disk
+from edge.bootstrap.record import record_status
 from edge.core.telling import Condition
 from edge.loops.vision import VisionLoop
 from edge.settings import EdgeSettings
-
-
-def record_status(journal: SqliteJournal) -> dict[str, Any]:
-    """Return what the record says of itself, for `rollcall-edge status`."""
-    waiting = journal.waiting()
-    oldest, delivered = waiting.oldest_at, journal.last_delivery_at()
-    return {
-        "waiting": waiting.events,
-        "oldest_waiting_at": oldest.isoformat() if oldest else None,
-        "dead_letters": waiting.dead_letters,
-        "last_delivery_at": delivered.isoformat() if delivered else None,
-        "epoch": journal.epoch,
-    }
 
 
 def unit_status(disk: Disk, uplink: MqttUplink, watching: VisionLoop) -> dict[str, Any]:

@@ -13,6 +13,6 @@ def main() -> None:
     try:
         from edge.cli.commands import app
     except KeyboardInterrupt:
-        # On a small machine this takes seconds.
+        # On a small machine this takes a while; what a command itself needs is loaded within the command.
         sys.exit(130)
     app()

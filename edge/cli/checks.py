@@ -16,15 +16,11 @@ from edge.adapters.salvage import damage_reports
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import (
-    broker_address,
-    identity_of,
-    open_camera,
-    open_liveness,
-    open_packs,
-    open_recognition,
-    settings_in_use,
-)
+from edge.bootstrap.broker import broker_address
+from edge.bootstrap.cameras import open_camera
+from edge.bootstrap.eyes import open_liveness, open_recognition
+from edge.bootstrap.identity import identity_of
+from edge.bootstrap.packs import open_packs, settings_in_use
 from edge.cli.output import FAILED, console, print_json
 from edge.cli.running import liveness_note
 from edge.core.distance import farthest_m, in_words

@@ -1,16 +1,17 @@
 """The commands of `rollcall-edge` and their options."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.bootstrap import software
-from edge.cli import bench as benches
-from edge.cli import checks, desk, records, running, zones
 from edge.cli.output import command
 from edge.core.errors import SettingsWrong
-from edge.settings import EdgeSettings, load_settings, settings_file
+
+# Each command imports what it does when it is given: `--help`, and a look at the record, must not wait for cameras,
+# models and the connection.
+if TYPE_CHECKING:
+    from edge.settings import EdgeSettings
 
 app = typer.Typer(
     name="rollcall-edge",
@@ -28,7 +29,9 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON instead of text.")]
 
 
-def _settings(config: Path | None) -> EdgeSettings:
+def _settings(config: Path | None) -> "EdgeSettings":
+    from edge.settings import load_settings, settings_file
+
     return load_settings(settings_file(config))
 
 
@@ -54,6 +57,8 @@ def run(
 
     Needs no network: records wait on disk until the hub answers. A kill or a power cut loses nothing that was written.
     """
+    from edge.cli import running
+
     if overlay_ids and overlay is None:
         raise SettingsWrong("--overlay-ids is of no use without --overlay FILE")
     film = running.Film(overlay, overlay_ids) if overlay else None
@@ -68,6 +73,9 @@ def check(config: Config = None, as_json: Json = False) -> None:
     Settings, keys, disk, record, clock, model pack, gallery, camera, how far it reaches, broker. Can run beside a
     running unit, except that a camera may serve only one program at a time.
     """
+    from edge.cli import checks
+    from edge.settings import settings_file
+
     checks.check(settings_file(config), as_json=as_json)
 
 
@@ -90,6 +98,8 @@ def zone(
     Two corners make a rectangle, three and more a shape: `rollcall-edge zone --snapshot door.jpg 0.2,0.1 0.8,0.9`.
     Without corners, the zone in the settings is shown. No picture is kept unless you ask for it with --snapshot.
     """
+    from edge.cli import zones
+
     zones.show_zone(_settings(config), corners or (), snapshot, as_json=as_json)
 
 
@@ -115,6 +125,8 @@ def bench(
     Detection, alignment, embedding in each precision, matching against up to 10,000 students, a whole frame, start,
     memory, temperature. Stop a unit that runs on this machine first, or both are slow.
     """
+    from edge.cli import bench as benches
+
     wanted = benches.wish_for_pack(pack_dir) if pack_dir else benches.wish_of(_settings(config))
     benches.bench(wanted, picture, as_json=as_json)
 
@@ -131,6 +143,8 @@ def events(
     as_json: Json = False,
 ) -> None:
     """List what the unit has written down and how far it got: waiting, delivered or refused by the hub."""
+    from edge.cli import records
+
     records.list_events(_settings(config), records.Choice(day, tuple(kind or ()), limit), as_json=as_json)
 
 
@@ -145,6 +159,8 @@ def export(
     ] = "csv",
 ) -> None:
     """Write the record out again from the unit's database: the CSV lines, or every event as JSON lines."""
+    from edge.cli import records
+
     records.export(_settings(config), target, records.Choice(day, (), None), form)
 
 
@@ -155,6 +171,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
 
     Asks the unit that runs; when none does, says what its record says.
     """
+    from edge.cli import desk
+
     desk.show_status(_settings(config), as_json=as_json)
 
 
@@ -177,6 +195,8 @@ Stream = Annotated[
 @command
 def letters_list(config: Config = None, as_json: Json = False) -> None:
     """List what the hub refused, oldest refusal first, with the reason."""
+    from edge.cli import desk
+
     desk.list_letters(_settings(config), as_json=as_json)
 
 
@@ -189,6 +209,8 @@ def letters_show(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: the same on one line.")] = False,
 ) -> None:
     """Show one refused event whole, as JSON."""
+    from edge.cli import desk
+
     desk.show_letter(_settings(config), desk.Letters((seq,), stream), as_json=as_json)
 
 
@@ -202,6 +224,8 @@ def letters_retry(
     as_json: Json = False,
 ) -> None:
     """Send refused events to the hub again; nothing is lost if it refuses them once more."""
+    from edge.cli import desk
+
     desk.retry_letters(_settings(config), desk.Letters(tuple(seqs or ()), stream, everything), as_json=as_json)
 
 
@@ -211,6 +235,8 @@ def letters_export(
     target: Annotated[Path, typer.Argument(help="File to write; - for standard output.")], config: Config = None
 ) -> None:
     """Write every refused event with its reason to a file, a line of JSON each."""
+    from edge.cli import desk
+
     desk.export_letters(_settings(config), target)
 
 
@@ -226,11 +252,15 @@ def csv_rebuild(
 
     Nothing goes lost: lines of events that the record no longer has stay, and so do names of students who have left.
     """
+    from edge.cli import desk
+
     desk.rebuild_csv(_settings(config), day, everything=everything, as_json=as_json)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from edge.bootstrap.process import software
+
         typer.echo(f"rollcall-edge {software()}")
         raise typer.Exit
 

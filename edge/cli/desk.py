@@ -12,21 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
-from edge.adapters.clock_system import SystemClock
 from edge.adapters.control_socket import ask
 from edge.adapters.salvage import damage_reports
 from edge.adapters.sqlite_file import FILE_NAME, UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import csv_folder, open_disk, record_status
+from edge.bootstrap.record import csv_folder, record_status
 from edge.cli.output import console, errors, print_json
 from edge.cli.records import names_or_none, opened
 from edge.core.errors import CommandRefused, SettingsWrong, StorageFailed
 from edge.core.ports import DeadLetter
-from edge.loops.control import MOST_LETTERS, ControlDesk
-from edge.loops.health import Health
+from edge.loops.control import MOST_LETTERS
 from edge.settings import EdgeSettings
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
@@ -135,6 +132,8 @@ def retry_letters(settings: EdgeSettings, wanted: Letters, *, as_json: bool) -> 
 
 def rebuild_csv(settings: EdgeSettings, day: str | None, *, everything: bool, as_json: bool) -> None:
     """Write day files anew from the record: today's, a day's, or all."""
+    from rich.progress import Progress
+
     if day is not None and everything:
         raise SettingsWrong("--day and --all exclude each other")
     if day is not None:
@@ -208,6 +207,12 @@ def _desk(settings: EdgeSettings) -> Iterator[Ask]:
         raise StorageFailed(
             f"there is no {FILE_NAME} in {folder}", hint="start the unit once, or check storage.data_dir"
         )
+    # Only without a running unit this command opens the record to write.
+    from edge.adapters.clock_system import SystemClock
+    from edge.bootstrap.disk import open_disk
+    from edge.loops.control import ControlDesk
+    from edge.loops.health import Health
+
     with open_disk(settings, SystemClock(), Health()) as disk:
         names = names_or_none(settings, disk.gallery)
         desk = ControlDesk(disk.journal, disk.csv, lambda: names, dict)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 from rich.markup import escape
@@ -18,15 +18,17 @@ from rich.table import Table
 
 from edge.adapters.csv_journal import HEADER, csv_row
 from edge.adapters.sqlite_file import UnitFile
-from edge.adapters.sqlite_gallery import SqliteGallery
 from edge.adapters.sqlite_history import Row
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import stored_names
 from edge.cli.output import console, errors, print_json
 from edge.core.errors import GalleryRefused, KeyUnusable, SettingsWrong
 from edge.settings import EdgeSettings
 from protocol.errors import BadEvent
 from protocol.events import EVENT_KINDS, parse_event
+
+# Names come out of the gallery, with keys and all: only who writes a CSV file needs them.
+if TYPE_CHECKING:
+    from edge.adapters.sqlite_gallery import SqliteGallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def export(settings: EdgeSettings, target: Path, choice: Choice, form: str) -> N
     zone = ZoneInfo(settings.storage.time_zone if form == "csv" else "UTC")
     since, until = choice.bounds(zone)
     with _record(settings) as file:
-        names = names_or_none(settings, SqliteGallery(file)) if form == "csv" else {}
+        names = _names(settings, file) if form == "csv" else {}
         rows = SqliteJournal(file).history(kinds=choice.kinds, since=since, until=until)
         with opened(target) as out:
             count = _write_json(rows, out) if form == "json" else _write_csv(rows, out, names, settings)
@@ -131,8 +133,16 @@ def _record(settings: EdgeSettings) -> Iterator[UnitFile]:
         file.close()
 
 
-def names_or_none(settings: EdgeSettings, store: SqliteGallery) -> dict[str, str]:
+def _names(settings: EdgeSettings, file: UnitFile) -> dict[str, str]:
+    from edge.adapters.sqlite_gallery import SqliteGallery
+
+    return names_or_none(settings, SqliteGallery(file))
+
+
+def names_or_none(settings: EdgeSettings, store: "SqliteGallery") -> dict[str, str]:
     """Return the display names in the gallery on disk; none, and a note, when it cannot be opened."""
+    from edge.bootstrap.names import stored_names
+
     try:
         return stored_names(settings, store)
     except (GalleryRefused, KeyUnusable) as exc:

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
 
-from edge.adapters.overlay_video import OverlayVideo
-from edge.bootstrap import Orders, Unit, open_unit, resident_bytes
+from edge.bootstrap.orders import Orders
+from edge.bootstrap.process import resident_bytes
+from edge.bootstrap.unit import Unit, open_unit
 from edge.cli.output import FAILED, console, print_json
 from edge.settings import EdgeSettings
 from protocol.events import Event
+
+if TYPE_CHECKING:
+    from edge.adapters.overlay_video import OverlayVideo
 
 log = logging.getLogger("edge")
 
@@ -57,7 +62,7 @@ def run(settings: EdgeSettings, *, json_summary: bool, verbose: bool, film: Film
         raise typer.Exit(FAILED)
 
 
-def _run_once(settings: EdgeSettings, orders: Orders, video: OverlayVideo | None, *, json_summary: bool) -> bool:
+def _run_once(settings: EdgeSettings, orders: Orders, video: "OverlayVideo | None", *, json_summary: bool) -> bool:
     with open_unit(settings, orders, _log_events, video) as unit:
         known = unit.delivery.keeper.known
         log.info(
@@ -78,11 +83,13 @@ def _run_once(settings: EdgeSettings, orders: Orders, video: OverlayVideo | None
 
 
 @contextmanager
-def _filming(settings: EdgeSettings, film: Film | None) -> Iterator[OverlayVideo | None]:
+def _filming(settings: EdgeSettings, film: Film | None) -> "Iterator[OverlayVideo | None]":
     """Make the overlay video, and finish it however the run ends: unfinished, many players refuse it."""
     if film is None:
         yield None
         return
+    from edge.adapters.overlay_video import OverlayVideo
+
     rate = _RECORDINGS_RATE if settings.camera.kind == "replay" else settings.camera.frames_per_s
     video = OverlayVideo(film.path, frames_per_s=rate, with_ids=film.with_ids)
     log.warning("the overlay video shows faces: delete it afterwards")

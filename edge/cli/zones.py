@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from edge.adapters.clock_system import SystemClock
-from edge.adapters.zone_picture import draw_zone, write_snapshot
-from edge.bootstrap import open_camera
 from edge.cli.output import console, errors, print_json
 from edge.core.errors import CameraEnded, CameraLost, SettingsWrong
 from edge.core.zone import Zone
 from edge.settings import EdgeSettings
-from recognition.core.face import Image
+
+# Without a snapshot, a zone is some numbers: the camera is imported when it is needed.
+if TYPE_CHECKING:
+    from recognition.core.face import Image
 
 _SETTLING_FRAMES = 5
 """The first pictures of many cameras are dark: exposure is still adapting."""
@@ -23,6 +24,8 @@ def show_zone(settings: EdgeSettings, corners: Sequence[str], snapshot: Path | N
     zone = _zone(corners) if corners else settings.zone
     listed = [[round(x, 3), round(y, 3)] for x, y in zone.corners]
     if snapshot is not None:
+        from edge.adapters.zone_picture import draw_zone, write_snapshot
+
         write_snapshot(snapshot, draw_zone(_still(settings), zone))
     if as_json:
         print_json({"zone": listed, "share": round(zone.share, 3), "snapshot": str(snapshot) if snapshot else None})
@@ -49,7 +52,10 @@ def _corner(text: str) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _still(settings: EdgeSettings) -> Image:
+def _still(settings: EdgeSettings) -> "Image":
+    from edge.adapters.clock_system import SystemClock
+    from edge.bootstrap.cameras import open_camera
+
     camera = open_camera(settings, SystemClock())
     image: Image | None = None
     try:

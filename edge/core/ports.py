@@ -3,13 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from edge.core.frame import Frame
-from protocol.content import HeadBody, PackFile, PackList
 from protocol.delivery import RangeDigest, Rejection, SeqRange
 from protocol.events import Event, Stamp
 from protocol.topics import Address
+
+# Whoever only reads the record must wait neither for NumPy nor for the messages of a gallery.
+if TYPE_CHECKING:
+    from edge.core.frame import Frame
+    from protocol.content import HeadBody, PackFile, PackList
 
 
 class Clock(Protocol):
@@ -36,7 +39,7 @@ class Camera(Protocol):
         """True for a recording played as fast as possible: wait for the reader instead of dropping frames."""
         ...
 
-    def read(self) -> Frame:
+    def read(self) -> "Frame":
         """Return the next frame; blocks until there is one, at most a few seconds.
 
         Raises CameraLost when there is none (the camera opens itself again on a later call) and CameraEnded after the
@@ -233,7 +236,7 @@ class Journal(Protocol):
 class StagedGallery:
     """A complete gallery that is about to replace the one in use: its pieces are on disk, by these names."""
 
-    head: HeadBody
+    head: "HeadBody"
     signed_head: bytes
     template_hashes: tuple[str, ...]
 
@@ -241,7 +244,7 @@ class StagedGallery:
 class GalleryStore(Protocol):
     """The gallery on the unit's disk. Any thread; raises StorageFull and StorageFailed like Journal."""
 
-    def in_use(self) -> HeadBody | None:
+    def in_use(self) -> "HeadBody | None":
         """Return the head of the gallery in use, None without one."""
         ...
 
@@ -309,11 +312,11 @@ class PackStore(Protocol):
         """Cut a file of a pack on its way to `at` bytes and add these. Raises GalleryRefused(`pack_no_space`)."""
         ...
 
-    def check(self, pack_id: str, file: PackFile) -> bool:
+    def check(self, pack_id: str, file: "PackFile") -> bool:
         """Return whether a file has the size and hash it should have, and is safe on disk; if not, it is deleted."""
         ...
 
-    def plan(self, pack: PackList) -> tuple[PackFile, ...]:
+    def plan(self, pack: "PackList") -> "tuple[PackFile, ...]":
         """Return the files this unit needs of a pack whose `manifest.json` is kept, and make room for them.
 
         Deletes packs that nobody needs. Raises GalleryRefused: `pack_unusable` when the pack does not suit this unit's
@@ -321,7 +324,7 @@ class PackStore(Protocol):
         """
         ...
 
-    def finish(self, pack: PackList) -> None:
+    def finish(self, pack: "PackList") -> None:
         """Put a pack whose needed files are all kept into its place, at once or not at all."""
         ...
 

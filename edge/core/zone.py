@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from recognition.core.face import Box
+# The settings hold a zone: whoever reads them must not wait for NumPy.
+if TYPE_CHECKING:
+    from recognition.core.face import Box
 
 OUTSIDE_ZONE = "outside_zone"
 """Why a face was not compared: the centre of its box lies outside the zone."""
@@ -64,7 +67,7 @@ class Zone:
                 inside = not inside
         return inside
 
-    def holds(self, box_xywh: Box, size_px: tuple[int, int]) -> bool:
+    def holds(self, box_xywh: "Box", size_px: tuple[int, int]) -> bool:
         """Return whether the centre of a box lies in the zone of a picture of `size_px` (width, height)."""
         width_px, height_px = size_px
         if width_px <= 0 or height_px <= 0:

@@ -6,7 +6,8 @@ import pytest
 
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_gallery import SqliteGallery
-from edge.bootstrap import Orders, open_packs, settings_in_use
+from edge.bootstrap.orders import Orders
+from edge.bootstrap.packs import open_packs, settings_in_use
 from edge.settings import EdgeSettings, load_settings
 from tests.builders import HubSide, PackOffer, face_of
 from tests.edge_cli.units import UnitFolder

@@ -21,7 +21,7 @@ from edge.adapters.sqlite_library import Database
 from edge.core.errors import AnotherDaemon, StorageDamaged, StorageFailed, StorageFull
 from protocol.delivery import Rejection, SeqRange
 from tests.edge_adapters import programs
-from tests.edge_adapters.pieces import MORNING, gallery, hash_of, ident, mark, seen, stamp
+from tests.edge_adapters.pieces import MORNING, gallery, hash_of, ident, mark, seen
 
 
 @pytest.fixture
@@ -769,13 +769,13 @@ class TestAHundredThousandEvents:
     def test_they_are_all_there_and_come_in_order(self, file: UnitFile) -> None:
         journal = SqliteJournal(file)
         body = '{"at":"2026-03-02T08:00:00Z","kind":"seen"}'
-        sha256 = bytes.fromhex(hash_of(body.encode()))
+        sha256, epoch = bytes.fromhex(hash_of(body.encode())), journal.epoch
         with file.writing() as db:
             db.conn.executemany(
                 """INSERT INTO events (epoch, seq, event_id, kind, at, body, sha256)
                    VALUES (?, ?, ?, 'seen', ?, ?, ?)""",
                 (
-                    (journal.epoch, seq, ident(seq), stamp(seq).at.isoformat(), body, sha256)
+                    (epoch, seq, ident(seq), (MORNING + timedelta(seconds=seq)).isoformat(), body, sha256)
                     for seq in range(1, 100_001)
                 ),
             )

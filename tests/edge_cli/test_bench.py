@@ -15,10 +15,15 @@ from edge.settings import load_settings
 from tests.edge_cli.units import UnitFolder
 
 
+def few_runs(patch: pytest.MonkeyPatch) -> None:
+    """What is tested is that everything is measured, not how fast this machine is now."""
+    patch.setattr(machine_bench, "_A_FIGURE_S", 0.0)
+    patch.setattr(machine_bench, "_LEAST_RUNS", 1)
+
+
 @pytest.fixture(autouse=True)
 def _few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tested is that everything is measured, not how fast this machine is now."""
-    monkeypatch.setattr(machine_bench, "_A_FIGURE_S", 0.0)
+    few_runs(monkeypatch)
 
 
 def measured(*arguments: object) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def measured(*arguments: object) -> dict[str, Any]:
 def plain(pack_folder: Path) -> dict[str, Any]:
     """What is measured without settings and without a picture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine_bench, "_A_FIGURE_S", 0.0)
+        few_runs(patch)
         return measured("--pack", pack_folder)
 
 

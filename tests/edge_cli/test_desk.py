@@ -16,7 +16,8 @@ from edge.adapters.salvage import open_record
 from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
-from edge.bootstrap import open_disk, stored_names
+from edge.bootstrap.disk import open_disk
+from edge.bootstrap.names import stored_names
 from edge.cli.commands import app
 from edge.loops.control import ControlDesk, ControlLoop
 from edge.loops.health import Health

@@ -21,6 +21,14 @@ from tests.edge_cli.units import UnitFolder
 NAMES = {ident(7): "S7_Ann Example", ident(8): "S8_김민준 = \n +1"}
 
 
+@pytest.fixture(scope="module")
+def long_record(tmp_path_factory: pytest.TempPathFactory) -> UnitFolder:
+    """A unit that has more on record than a pipe holds; only read."""
+    unit = UnitFolder(tmp_path_factory.mktemp("unit"))
+    unit.record(*(seen(number) for number in range(1, 2000)))
+    return unit
+
+
 def rows(text: str) -> list[list[str]]:
     return list(csv.reader(text.splitlines()))
 
@@ -215,18 +223,17 @@ class TestExport:
         assert "problem:" in result.stderr
         assert "fix:" in result.stderr
 
-    def test_a_full_disk_leaves_the_old_file(self, unit: UnitFolder) -> None:
-        unit.record(*(seen(number) for number in range(1, 1200)))
-        target = unit.folder / "out.csv"
+    def test_a_full_disk_leaves_the_old_file(self, long_record: UnitFolder) -> None:
+        target = long_record.folder / "out.csv"
         target.write_text("old")
-        program = unit.start("ulimit -f 64; $EDGE export out.csv -c $CONFIG")
+        program = long_record.start("ulimit -f 64; $EDGE export out.csv -c $CONFIG")
         _out, errors = program.communicate(timeout=60)
 
         assert program.returncode == 2
         assert "cannot be written" in errors
         assert "Traceback" not in errors
         assert target.read_text() == "old"
-        assert list(unit.folder.glob("*.part")) == []
+        assert list(long_record.folder.glob("*.part")) == []
 
     def test_a_wrong_format_is_refused_with_those_there_are(self, unit: UnitFolder) -> None:
         unit.record(seen(1))
@@ -266,17 +273,16 @@ class TestBesideARunningUnit:
 @pytest.mark.parametrize(
     "command",
     [
-        "$EDGE events -c $CONFIG --limit 5000 | head -n 1",
+        "$EDGE events -c $CONFIG --limit 1000 | head -n 1",
         "$EDGE events -c $CONFIG --json | head -c 10",
         "$EDGE export - -c $CONFIG | head -n 1",
         "$EDGE export - --format json -c $CONFIG | head -n 1",
         "$EDGE events -c $CONFIG --limit 1 | true",
     ],
 )
-def test_a_reader_who_has_seen_enough_is_no_failure(unit: UnitFolder, command: str) -> None:
+def test_a_reader_who_has_seen_enough_is_no_failure(long_record: UnitFolder, command: str) -> None:
     """`events | head`: no traceback, exit code 0."""
-    unit.record(*(seen(number) for number in range(1, 2000)))
-    program = unit.start(command)
+    program = long_record.start(command)
     _out, errors = program.communicate(timeout=60)
 
     assert errors == ""

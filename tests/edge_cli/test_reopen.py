@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from edge.adapters.pack_folder import PackFolder
-from edge.bootstrap import Orders, Parts, open_eyes_in_use, open_packs
+from edge.bootstrap.orders import Orders, Parts
+from edge.bootstrap.packs import open_eyes_in_use, open_packs
 from edge.cli import running
 from edge.core.errors import GalleryRefused
 from edge.loops.health import Health

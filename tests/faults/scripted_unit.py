@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from edge.bootstrap import Orders, Parts, open_unit
+    from edge.bootstrap.orders import Orders, Parts
+    from edge.bootstrap.unit import open_unit
     from edge.core.errors import EdgeError
     from edge.settings import load_settings
     from recognition.adapters.pack_files import read_manifest
