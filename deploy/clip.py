@@ -5,6 +5,7 @@ Each sub-folder is one scene, its pictures are `FRAME_INTERVAL_S` apart. The sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -93,9 +94,9 @@ def make_clip(destination: Path, portraits: Path = SAMPLES, scripts: Sequence[Sc
 
     Raises FileNotFoundError when a portrait is not in `portraits`.
     """
-    room, desk = draw_room(), draw_desk()
+    room, desk = draw_room().astype(np.float32), draw_desk()
     names = {actor.portrait for script in scripts for actor in script.actors}
-    cutouts = {name: cut_out(_read(portraits / f"{name}.jpg"), FACES[name]) for name in sorted(names)}
+    cutouts = {name: _cut_out(portraits / f"{name}.jpg", FACES[name]) for name in sorted(names)}
     scenes = []
     for number, script in enumerate(scripts):
         folder = destination / script.name
@@ -129,7 +130,11 @@ def place(picture: NDArray[np.float32], cutout: Cutout, actor: Actor, moment: fl
     person = cv2.warpAffine(cutout.picture, matrix, size, flags=cv2.INTER_CUBIC).astype(np.float32)
     cover = cv2.warpAffine(cutout.cover, matrix, size, flags=cv2.INTER_LINEAR).astype(np.float32)[:, :, None]
     behind = picture[:DESK_TOP_PX, left:right]
-    behind += cover * (np.clip(person * gain, 0, 255) - behind)
+    person *= gain
+    np.clip(person, 0, 255, out=person)
+    person -= behind
+    person *= cover
+    behind += person
 
 
 def _columns(matrix: NDArray[np.float64], picture: Image) -> tuple[int, int]:
@@ -141,12 +146,14 @@ def _columns(matrix: NDArray[np.float64], picture: Image) -> tuple[int, int]:
 
 
 def _compose(
-    room: Image, desk: Cutout, actors: Sequence[Actor], cutouts: dict[str, Cutout], moment: float
+    room: NDArray[np.float32], desk: Cutout, actors: Sequence[Actor], cutouts: dict[str, Cutout], moment: float
 ) -> NDArray[np.float32]:
-    picture = room.astype(np.float32)
+    picture = room.copy()
     for actor in actors:
         place(picture, cutouts[actor.portrait], actor, moment)
-    picture += desk.cover[:, :, None] * (desk.picture - picture)
+    # Above its edge the desk covers nothing.
+    front = picture[DESK_TOP_PX:]
+    front += desk.cover[DESK_TOP_PX:, :, None] * (desk.picture[DESK_TOP_PX:] - front)
     return picture
 
 
@@ -155,16 +162,29 @@ def _sensor_noise(source: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _with_noise(picture: NDArray[np.float32], noise: NDArray[np.float32], index: int) -> Image:
-    """Add the scene's noise, moved along from frame to frame so that no two have the same."""
-    noisy = np.clip(picture + np.roll(noise, index * 97, axis=1), 0, 255)
-    return np.asarray(noisy, dtype=np.uint8)
+    """Add the scene's noise to `picture`, moved along from frame to frame so that no two have the same."""
+    moved = index * 97 % WIDTH_PX
+    picture[:, moved:] += noise[:, : WIDTH_PX - moved]
+    picture[:, :moved] += noise[:, WIDTH_PX - moved :]
+    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def _read(path: Path) -> Image:
-    picture = cv2.imread(str(path))
+def _cut_out(portrait: Path, face: Box) -> Cutout:
+    try:
+        return _cut_out_once(portrait.read_bytes(), face)
+    except (FileNotFoundError, IsADirectoryError, ValueError) as exc:
+        raise FileNotFoundError(
+            f"{portrait} is not there or is no picture; it is one of the project's samples"
+        ) from exc
+
+
+@cache
+def _cut_out_once(content: bytes, face: Box) -> Cutout:
+    """Cut the person out of a file's content; kept, for it takes half a second. Raises ValueError for no picture."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if picture is None:
-        raise FileNotFoundError(f"{path} is not there or is no picture; it is one of the project's samples")
-    return np.asarray(picture, dtype=np.uint8)
+        raise ValueError("no picture")
+    return cut_out(np.asarray(picture, dtype=np.uint8), face)
 
 
 def _write(path: Path, picture: Image) -> None:

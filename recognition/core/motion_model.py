@@ -7,7 +7,7 @@ pixels at the back of the room.
 """
 
 from dataclasses import dataclass
-from math import exp, expm1, isfinite, log
+from math import exp, expm1, log
 
 from recognition.core.face import Box
 
@@ -158,8 +158,13 @@ class Motion:
 
 def usable(box: Box) -> bool:
     """Tell whether a box can be reckoned with: it has sides, and they are numbers of pixels that a picture can have."""
-    near = all(isfinite(edge) and abs(edge) <= FURTHEST_PX for edge in (box.x, box.y))
-    return near and all(SMALLEST_PX <= side <= FURTHEST_PX for side in (box.width, box.height))
+    # Written out, for this is asked of every face and track of every frame. What is no number is within no bounds.
+    return (
+        -FURTHEST_PX <= box.x <= FURTHEST_PX
+        and -FURTHEST_PX <= box.y <= FURTHEST_PX
+        and SMALLEST_PX <= box.width <= FURTHEST_PX
+        and SMALLEST_PX <= box.height <= FURTHEST_PX
+    )
 
 
 def _tail(square: float, dimensions: int) -> float:

@@ -194,6 +194,8 @@ class Tracker:
         """Give faces to tracks so that all together fits best; face index -> track id."""
         # In an order of their own: how a detector lists its faces must not settle anything.
         rows = sorted((i for i in indices if usable(found[i].box)), key=lambda i: _place(found[i].box))
+        if not rows or not expected:
+            return {}
         columns = sorted(expected, key=lambda i: (_place(expected[i].box), i))
         worth = np.full((len(rows), len(columns)), -np.inf)
         for column, track_id in enumerate(columns):

@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing else, with tables and curves, without faces or names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -84,16 +85,24 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
     Raises EvaluationRefused when the folder cannot be written to, or without matplotlib.
     """
-    page = as_html(evaluation)
-    try:
+    # Before the curves, which take seconds.
+    with _refused(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    page = as_html(evaluation)
+    with _refused(folder):
         for name, rows in as_tables(evaluation).items():
             if rows:
                 _write(folder / f"{name}.csv", as_csv(rows))
         _write(folder / REPORT, page)
+    return folder / REPORT
+
+
+@contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
         raise EvaluationRefused(f"the report cannot be written to {folder}: {exc.strerror}") from exc
-    return folder / REPORT
 
 
 def as_html(evaluation: Evaluation) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from deploy import clip as clip_module
 from deploy.clip import FACES, SAMPLES, SCRIPTS, Scene, make_clip
 
 LARGEST_SAMPLE_BYTES = 80_000
@@ -27,6 +28,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_the_same_portraits_give_the_same_pictures(clip: tuple[Path, list[Scene]], tmp_path: Path) -> None:
     (tmp_path / SCRIPTS[0].name).mkdir()
     (tmp_path / SCRIPTS[0].name / "999.jpg").write_bytes(b"left over from another version")
+    clip_module._cut_out_once.cache_clear()  # or who is in the pictures would not be cut out a second time
     make_clip(tmp_path, scripts=SCRIPTS[:2])
     again = digests(tmp_path)
     first = digests(clip[0])
@@ -60,4 +62,7 @@ def test_every_sample_is_small_and_credited() -> None:
 
 def test_a_missing_portrait_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"astronaut\.jpg"):
+        make_clip(tmp_path, tmp_path)
+    (tmp_path / "astronaut.jpg").write_bytes(b"no picture")
+    with pytest.raises(FileNotFoundError, match=r"astronaut\.jpg is not there or is no picture"):
         make_clip(tmp_path, tmp_path)

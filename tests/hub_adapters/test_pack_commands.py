@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
+from recognition.build import pack_parity
+from tests.recognition_build.known_packs import dlib_agreement_once, lowest_cosine_once
 
 
 class Operator:
@@ -32,6 +34,13 @@ class Operator:
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
+
+
+@pytest.fixture(autouse=True)
+def known_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verifying and importing run every variant on the faces; the same files are run once."""
+    monkeypatch.setattr(pack_parity, "lowest_cosine", lowest_cosine_once)
+    monkeypatch.setattr(pack_parity, "dlib_agreement", dlib_agreement_once)
 
 
 @pytest.fixture

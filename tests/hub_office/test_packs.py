@@ -10,8 +10,16 @@ from hub.core.errors import BadInput, Conflict, NotFound
 from hub.office import packs
 from hub.office.packs import every_pack, find_pack, import_pack, in_words
 from recognition.adapters.pack_files import read_manifest, read_pack
+from recognition.build import pack_parity
 from recognition.build.build_pack import BuildOptions
 from recognition.core.errors import PackAltered, PackInvalid, PackMissing
+from tests.recognition_build.known_packs import lowest_cosine_once
+
+
+@pytest.fixture(autouse=True)
+def known_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every import verifies the pack; the same files are run on the faces once."""
+    monkeypatch.setattr(pack_parity, "lowest_cosine", lowest_cosine_once)
 
 
 @pytest.fixture

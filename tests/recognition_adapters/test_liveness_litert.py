@@ -18,12 +18,12 @@ from recognition.adapters.liveness_litert import (
     liveness_networks,
 )
 from recognition.build.litert_convert import to_litert
-from recognition.build.liveness_pack import build_liveness
 from recognition.build.minifasnet_network import keras_network
 from recognition.core.errors import PackInvalid, PackMissing
 from recognition.core.face import Box, Image
 from recognition.core.liveness import LivenessCheck
 from tests.recognition_build.minifasnet_reference import small_state
+from tests.recognition_build.published_liveness import compiled_once
 
 pytestmark = pytest.mark.build
 
@@ -187,12 +187,12 @@ def test_a_packs_networks_are_taken_as_its_manifest_describes_them(tmp_path: Pat
 
 
 def test_the_published_networks_tell_their_makers_samples_apart(
-    engine: Engine, shared_folder: Path, tmp_path: Path
+    engine: Engine, shared_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Colours in another order or pixels divided by 255 would still give numbers, but other ones."""
-    built = build_liveness(shared_folder / "models", tmp_path, lambda _: None)
+    built, folder = compiled_once(shared_folder, tmp_path_factory)
     check = LivenessLitert(
-        [LivenessNetwork(tmp_path / one.file, one.crop_scale, one.input_px, one.live_class) for one in built.networks]
+        [LivenessNetwork(folder / one.file, one.crop_scale, one.input_px, one.live_class) for one in built.networks]
     )
     live = {}
     for name in ("image_F1", "image_F2", "image_T1"):

@@ -13,8 +13,15 @@ from recognition.adapters.pack_files import read_pack
 from recognition.build import dlib_embedder, pack_parity
 from recognition.build.pack_parity import verify_pack
 from recognition.core.errors import PackAltered, PackInvalid, PackMissing
+from tests.recognition_build.known_packs import lowest_cosine_once
 
 Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(autouse=True)
+def known_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test changed is run again: the other variants of its copy are the same bytes."""
+    monkeypatch.setattr(pack_parity, "lowest_cosine", lowest_cosine_once)
 
 
 @pytest.fixture
@@ -72,13 +79,13 @@ def test_swapped_files_are_found(pack: Path) -> None:
 
 
 def test_another_model_with_the_right_checksum_is_found_by_what_it_says(pack: Path) -> None:
-    """One flipped weight in a hundred: the manifest agrees, the faces do not."""
+    """Every second weight of a part flipped, and the file still is a model: the manifest agrees, the faces do not."""
     content = bytearray((pack / "embedder-int8.tflite").read_bytes())
-    for at in range(200_000, len(content) - 200_000, 50):
+    for at in range(2_800_000, 3_000_000, 2):
         content[at] ^= 0x55
     rewrite(pack, "embedder-int8.tflite", bytes(content))
     read_pack(pack)
-    with pytest.raises(PackInvalid, match=r"embedder-int8\.tflite"):
+    with pytest.raises(PackInvalid, match=r"embedder-int8\.tflite agrees with dlib .* only to 0\.\d+; at least 0\.99 "):
         verify_pack(pack)
 
 

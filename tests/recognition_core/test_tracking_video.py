@@ -27,7 +27,7 @@ def frames(pack_folder: Path, shared_folder: Path) -> list[list[Face]]:
     """Return the faces of every second frame: enough, and half the time to look at."""
     if not (shared_folder / VIDEO).is_file():
         pytest.skip(f"{VIDEO} is not in the shared folder")
-    detector = open_engine(pack_folder, smallest_face_px=20).detector
+    detector = open_engine(pack_folder, smallest_face_px=20, threads=1).detector
     video, found = cv2.VideoCapture(str(shared_folder / VIDEO)), list[list[Face]]()
     while video.grab():
         there, picture = video.retrieve()

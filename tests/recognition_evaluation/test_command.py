@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from hub.cli import app
 from recognition.evaluation import evaluate as evaluate_module
+from recognition.evaluation import report
 from recognition.evaluation.bounds import Interval
 from recognition.evaluation.dataset import DataSet
 from recognition.evaluation.operating import GroupRow
@@ -65,7 +66,10 @@ def test_figures_are_printed_as_json_and_a_complete_run_leaves_no_vectors(
     assert not (out / KEY_FILE).exists()
 
 
-def test_people_read_a_table_and_sentences_and_may_keep_vectors(index: Path, pack_folder: Path, tmp_path: Path) -> None:
+def test_people_read_a_table_and_sentences_and_may_keep_vectors(
+    index: Path, pack_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "draw_curves", lambda _: [])  # nobody looks at them here, and drawing takes seconds
     words = (index, "--pack", pack_folder, "--out", tmp_path, "--no-conditions", "--keep-vectors")
     shown = call(*words).stdout
     assert "2 people, 1 strangers" in shown

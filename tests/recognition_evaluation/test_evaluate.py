@@ -18,6 +18,7 @@ from recognition.adapters.chips_opencv import cut_chip
 from recognition.adapters.pictures import read_picture
 from recognition.core.face import Box, Face, Image
 from recognition.core.ports import FaceDetector
+from recognition.evaluation import report as report_module
 from recognition.evaluation.bounds import Interval
 from recognition.evaluation.dataset import EvaluationRefused, read_data_set
 from recognition.evaluation.evaluate import Evaluation, Run, evaluate
@@ -77,7 +78,7 @@ class CountingDetector:
 
 @pytest.fixture(scope="module")
 def engine(pack_folder: Path) -> Engine:
-    return open_engine(pack_folder)
+    return open_engine(pack_folder, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,13 @@ def test_the_report_is_one_safe_file_with_curves_and_without_names(found: Evalua
     assert page == as_html(found)
 
 
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at the rest of a report: drawing takes seconds."""
+    monkeypatch.setattr(report_module, "draw_curves", lambda _: [])
+
+
+@pytest.mark.usefixtures("without_curves")
 def test_tables_are_written_and_spreadsheets_see_no_formula(found: Evaluation, tmp_path: Path) -> None:
     report = write_report(found, tmp_path / "new" / "folder")
     assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -215,6 +223,7 @@ def test_dlib_itself_can_be_measured_in_the_same_run(engine: Engine, index: Path
     assert max(row.tpir for row in peer.open_set if row.k == 1) == 0.5
 
 
+@pytest.mark.usefixtures("without_curves")
 def test_a_failing_group_is_named_everywhere(found: Evaluation) -> None:
     row = GroupRow("x & y", 40, 1.0, Interval(0.9, 1.0), 0.5, Interval(0.3, 0.7), 0.01, 40)
     failing = replace(found, groups=(row,))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deploy.environment import PROJECT
 from recognition.adapters.analysis import open_engine
-from recognition.build.liveness_pack import LivenessBuilt, build_liveness
+from recognition.build.liveness_pack import LivenessBuilt
 from recognition.core.errors import PictureRefused
 from recognition.core.face import Box, Face, Image
 from recognition.core.liveness import LivenessLimits, Verdict
@@ -31,6 +31,7 @@ from recognition.evaluation.liveness import (
     presentations_of,
 )
 from recognition.evaluation.liveness_scenes import TREATMENTS, HeldPhotograph
+from tests.recognition_build.published_liveness import compiled_once
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +164,7 @@ def test_a_sheet_larger_than_the_view_is_held_farther_away() -> None:
 
 @pytest.mark.model
 def test_portraits_become_simulations_that_say_so_beside_a_control(pack_folder: Path) -> None:
-    detector = open_engine(pack_folder).detector
+    detector = open_engine(pack_folder, threads=1).detector
     material = LivenessMaterial(portraits=(SAMPLES / "biden.jpg",))
     presentations = list(presentations_of(material, detector))
     assert [(one.kind, one.role) for one in presentations] == [
@@ -200,9 +201,8 @@ def test_the_command_says_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.fixture(scope="module")
 def compiled(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LivenessBuilt, Path]:
-    """The published networks, compiled once for all tests here."""
-    folder = tmp_path_factory.mktemp("liveness")
-    return build_liveness(shared_folder / "models", folder, lambda _: None), folder
+    """The published networks."""
+    return compiled_once(shared_folder, tmp_path_factory)
 
 
 @pytest.fixture
