@@ -49,13 +49,17 @@ def test_what_a_unit_publishes_arrives_with_its_topic(broker: Broker) -> None:
 
 def test_a_retained_message_is_told_apart(broker: Broker) -> None:
     topic = TOPIC.replace("events", "status")
-    with a_link(broker, filters=["none/+"]) as unit:
-        eventually(lambda: unit.connected)
-        unit.publish(topic, b"old", retain=True)
-        with a_link(broker) as hub:
-            [arrival] = hub.take(10, 10)
-            assert arrival.retained
-        unit.publish(topic, b"", retain=True)
+    with a_link(broker) as before, a_link(broker, filters=["none/+"]) as unit:
+        eventually(lambda: before.connected and unit.connected)
+        try:
+            unit.publish(topic, b"old", retain=True)
+            assert before.take(10, 10), "the broker has it, and not only we have handed it over"
+            with a_link(broker) as hub:
+                [arrival] = hub.take(10, 10)
+                assert arrival.retained
+        finally:
+            unit.publish(topic, b"", retain=True)
+            assert before.take(10, 10), "the broker keeps it for the tests that follow"
 
 
 def test_a_full_inbox_drops_and_counts_instead_of_growing(broker: Broker) -> None:
