@@ -7,6 +7,7 @@ PYTHON := .venv/bin/python
 # TensorFlow, SQLAlchemy and the rest anew, and the tests take twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 FAST := not server and not model and not build and not machine and not system and not slow
+NEVER_FAST := $(addprefix --ignore=tests/,system deploy_servers edge_adapters edge_cli recognition_build)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ check: $(PYTHON) ## lint, types, layers and the fast tests, in less than a minut
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest -q -n 2 -m "$(FAST)"
+	@$(PYTHON) -m pytest -q -n 2 -m "$(FAST)" --hypothesis-profile=check $(NEVER_FAST)
 
 fmt: $(PYTHON) ## put imports and lines in order
 	@$(PYTHON) -m ruff check --select I --fix -q .

@@ -171,19 +171,21 @@ def _with_noise(picture: NDArray[np.float32], noise: NDArray[np.float32], index:
 
 def _cut_out(portrait: Path, face: Box) -> Cutout:
     try:
-        return _cut_out_once(portrait.read_bytes(), face)
-    except (FileNotFoundError, IsADirectoryError, ValueError) as exc:
-        raise FileNotFoundError(
-            f"{portrait} is not there or is no picture; it is one of the project's samples"
-        ) from exc
+        content = portrait.read_bytes()
+    except OSError:
+        content = b""
+    cutout = _cut_out_once(content, face) if content else None
+    if cutout is None:
+        raise FileNotFoundError(f"{portrait} is not there or is no picture; it is one of the project's samples")
+    return cutout
 
 
 @cache
-def _cut_out_once(content: bytes, face: Box) -> Cutout:
-    """Cut the person out of a file's content; kept, for it takes half a second. Raises ValueError for no picture."""
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+def _cut_out_once(content: bytes, face: Box) -> Cutout | None:
+    """Cut the person out of a file's content, None if it is no picture; kept, for it takes half a second."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError("no picture")
+        return None
     return cut_out(np.asarray(picture, dtype=np.uint8), face)
 
 

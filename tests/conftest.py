@@ -27,6 +27,8 @@ from deploy.private_servers import MosquittoSettings, PrivateMariaDb, PrivateMos
 
 # No test fails for being slow on a busy machine: speed is compared by `make bench`, in one run.
 hypothesis.settings.register_profile("rollcall", deadline=None)
+# For `make check`, which is run before every commit: `make test` looks further.
+hypothesis.settings.register_profile("check", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("rollcall")
 
 PACK = PROJECT / "build" / "packs" / "dlib"

@@ -34,10 +34,13 @@ class _Commands(Mapping[str, Any]):
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
 
+    def __contains__(self, name: object) -> bool:
+        return name in _ALONE + _GROUPS
+
     def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(name)
         if name not in self._found:
-            if name not in _ALONE + _GROUPS:
-                raise KeyError(name)
             whole = typer.Typer()
             whole.add_typer(import_module(f"hub.cli.{name}").app, name=name if name in _GROUPS else None)
             self._found[name] = typer.main.get_group(whole).commands[name]
@@ -57,6 +60,10 @@ class _Root(console.HubGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (Typer calls it so)
         return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (Typer calls it so)
+        # Not `get`, which takes a KeyError out of an import for a command that does not exist.
+        return self.commands[cmd_name] if cmd_name in self.commands else None  # noqa: SIM401
 
 
 app = typer.Typer(

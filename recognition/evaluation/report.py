@@ -85,14 +85,14 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
     Raises EvaluationRefused when the folder cannot be written to, or without matplotlib.
     """
-    # Before the curves, which take seconds.
+    # First what is quick: drawing the curves takes seconds, and a folder that cannot be written to is known before.
     with _refused(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    page = as_html(evaluation)
-    with _refused(folder):
         for name, rows in as_tables(evaluation).items():
             if rows:
                 _write(folder / f"{name}.csv", as_csv(rows))
+    page = as_html(evaluation)
+    with _refused(folder):
         _write(folder / REPORT, page)
     return folder / REPORT
 

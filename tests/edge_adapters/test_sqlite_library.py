@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 
-def test_pandas_is_not_imported_by_the_unit_s_storage_and_can_still_be_imported_by_others() -> None:
+def test_the_units_storage_imports_neither_numpy_nor_pandas_and_others_still_can() -> None:
     program = (
         "import sys, edge.adapters.sqlite_journal\n"
         "assert 'pandas' not in sys.modules, 'pandas was imported'\n"
+        "assert 'numpy' not in sys.modules, 'numpy was imported'\n"
+        "import numpy\n"
+        "assert numpy.zeros(1)[0] == 0\n"
         "import importlib.util\n"
         "if importlib.util.find_spec('pandas'):\n"
         "    import pandas\n"

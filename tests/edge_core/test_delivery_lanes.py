@@ -204,6 +204,7 @@ def test_live_events_do_not_wait_for_poison_among_them() -> None:
     assert max(later - earlier for earlier, later in pairwise(moments)) <= 31
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_silent_to_everybody_puts_nothing_aside() -> None:
     line = Line()
     line.record(300)
@@ -214,6 +215,7 @@ def test_a_hub_that_is_silent_to_everybody_puts_nothing_aside() -> None:
     assert not line.journal.waiting().events
 
 
+@pytest.mark.slow
 def test_a_channel_that_does_not_get_through_puts_nothing_aside_and_its_events_come_the_other_way() -> None:
     """Such as a broker whose rights do not know the backlog channel yet."""
     line = Line()
@@ -291,6 +293,7 @@ class Pipe:
         self.arriving.append((self._free_s, takes(out, now_s)))
 
 
+@pytest.mark.slow
 def test_a_slow_link_carries_the_backlog_with_few_repetitions_and_live_events_between() -> None:
     """64 kbit/s of which a third is lost: about 5 kB a second."""
     line = Line()
@@ -378,6 +381,7 @@ def test_patience_follows_the_answers_between_five_seconds_and_two_minutes() -> 
     assert patience.wait_s(9) <= 120.0
 
 
+@pytest.mark.slow
 def test_a_link_that_is_always_slower_than_the_first_guess_is_learned() -> None:
     """Only repeated batches are answered: whoever measured none of them would repeat for ever."""
     line = Line(delay_s=40.0)

@@ -124,6 +124,7 @@ def test_a_frame_that_comes_twice_is_no_second_look(again: list[int]) -> None:
 
 @settings(max_examples=25)  # each example looks at several frames
 @given(gone_after=st.integers(1, 30), back_after=st.integers(1, 20), stays_listed=st.booleans())
+@pytest.mark.slow
 def test_whose_template_disappears_is_not_sighted_from_then_on(
     gone_after: int, back_after: int, *, stays_listed: bool
 ) -> None:
@@ -150,6 +151,7 @@ def held_by(room: Room) -> list["weakref.ref[NDArray[np.float32]]"]:
 
 @settings(max_examples=20)  # each example looks at several frames
 @given(ways=st.lists(st.sampled_from([1, 2, STRANGER]), min_size=1, max_size=8), cut=st.booleans())
+@pytest.mark.slow
 def test_no_vector_outlives_its_track(ways: list[int], *, cut: bool) -> None:
     """Also not those of somebody whose track passed to another person, or ended with a cut."""
     room = Room()

@@ -126,6 +126,7 @@ def test_each_look_has_to_reach_the_point_of_its_own_number() -> None:
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_stranger_who_reaches_no_look_s_own_point_is_never_seen(data: st.DataObject) -> None:
     """However many looks there are, at whatever distance from a student each is."""
     angles = data.draw(st.lists(st.floats(54.0, 90.0), min_size=1, max_size=9))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -142,6 +143,7 @@ STEPS = st.lists(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
+@pytest.mark.slow
 def test_when_it_is_quiet_the_unit_has_the_hubs_gallery_and_every_erasure_its_receipt(
     steps: list[tuple[str, int, str]],
 ) -> None:

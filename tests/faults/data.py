@@ -144,9 +144,13 @@ def poison(bench: Bench) -> Outcome:
         kept = school.query("SELECT COUNT(*) FROM quarantine WHERE epoch IS NOT NULL")[0][0]
         if dead != 1 or int(str(kept)) != 1:
             wrong.append(f"{dead} dead letters on the unit and {kept} at the hub, one was poisoned")
-        problems = [problem["code"] for problem in school.statuses()[unit.label]["problems"]]
-        if "dead_letters" not in problems:
-            wrong.append(f"the dead letter is not said in the status ({problems})")
+
+        def said() -> bool:
+            return any(one["code"] == "dead_letters" for one in school.statuses()[unit.label]["problems"])
+
+        # The unit tells its status every second here.
+        if not wait_until(said, 5):
+            wrong.append("the dead letter is not said in the status")
         return settled(school, more="1 dead letter on both sides", wrong=wrong)
 
 

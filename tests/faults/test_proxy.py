@@ -124,6 +124,7 @@ def test_a_stalled_direction_waits_and_goes_on_while_the_other_moves(line: tuple
         assert client.recv(100) == b"hello"
 
 
+@pytest.mark.slow
 def test_lost_packets_cost_time_and_no_bytes(line: tuple[Proxy, list[bytes]]) -> None:
     proxy, _ = line
     proxy.weather = Weather(loss_share=0.4)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ ANYTHING = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(s
 
 
 @given(st.dictionaries(st.text(), ANYTHING, max_size=8))
+@pytest.mark.slow
 def test_the_quick_form_of_an_object_is_its_canonical_form(raw: dict[str, Any]) -> None:
     for each in (raw, dict(sorted(raw.items()))):
         try:

@@ -190,6 +190,7 @@ def test_too_few_students_with_several_pictures_are_not_measured() -> None:
     assert (found.students, found.several, found.statistics, found.comparisons) == (120, 0, None, 0)
 
 
+@pytest.mark.slow
 def test_a_school_is_measured_by_its_own_students() -> None:
     school = a_school(160)
     found = measure(school, (), STRICT, 0.01)
@@ -204,6 +205,7 @@ def test_a_school_is_measured_by_its_own_students() -> None:
     assert measure(list(reversed(school)), (), STRICT, 0.01) == found
 
 
+@pytest.mark.slow
 def test_points_from_own_scores_hold_on_other_students_of_the_same_school() -> None:
     taken = tried = 0
     for seed in range(4):
@@ -215,6 +217,7 @@ def test_points_from_own_scores_hold_on_other_students_of_the_same_school() -> N
     assert 0.003 * tried <= taken <= 0.03 * tried
 
 
+@pytest.mark.slow
 def test_own_pictures_are_never_compared_as_strangers_nor_pairs_that_people_told_apart() -> None:
     school = a_school(130)
     # Twins: the same pictures under another name stretch the tail, unless somebody said that they are two people.

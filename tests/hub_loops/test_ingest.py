@@ -603,6 +603,7 @@ def test_what_is_deferred_is_the_newest_of_each_kind(hub: Hub) -> None:
     assert hub.loop._deferred.size_bytes == 0
 
 
+@pytest.mark.slow
 def test_what_waits_for_a_database_that_is_away_is_bounded_for_each_unit_and_in_bytes(hub: Hub) -> None:
     hub.store.away = True
     hub.store.units.add(STRANGE)

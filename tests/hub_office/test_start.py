@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.machine
+
 COMPUTING = ("numpy", "cv2", "matplotlib", "tensorflow", "recognition.build", "recognition.evaluation")
 SERVING = ("paho", "hub.loops", "hub.bootstrap.service")
 
@@ -14,7 +18,7 @@ def loaded(*commands: str) -> list[str]:
         "from typer.testing import CliRunner\n"
         "from hub.cli import app\n"
         f"for command in {commands!r}:\n"
-        "    result = CliRunner().invoke(app, [command, '--help'])\n"
+        "    result = CliRunner().invoke(app, [*command.split(), '--help'])\n"
         "    assert result.exit_code == 0, result.output\n"
         "print(*sys.modules)"
     )
@@ -32,3 +36,10 @@ def test_serving_loads_neither_what_migrates_nor_what_builds_or_measures_packs()
     modules = loaded("serve")
     assert "hub.bootstrap.service" in modules
     assert [name for name in ("alembic", "cv2", *COMPUTING[2:]) if name in modules] == []
+
+
+def test_not_even_everything_together_loads_what_compiles_draws_or_decodes_films() -> None:
+    """`rollcall-hub --help` imports every command."""
+    modules = loaded("")
+    assert "hub.cli.pack" in modules
+    assert [name for name in ("tensorflow", "deepface", "matplotlib", "av", "dlib") if name in modules] == []

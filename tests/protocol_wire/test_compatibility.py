@@ -48,6 +48,7 @@ MODELS = {type(message) for message in EVERYTHING.values()}
 
 @settings(max_examples=100)
 @given(st.sampled_from(list(WHOLE)), st.integers(0, 999), st.data())
+@pytest.mark.slow
 def test_a_newer_writers_fields_are_ignored_at_every_depth(name: str, minor: int, data: st.DataObject) -> None:
     message = WHOLE[name]
     raw = Shape(type(message)).newer(raw_of(name), data.draw)

@@ -234,6 +234,7 @@ def test_whatever_happens_every_face_has_one_track_and_every_track_ends_once(
 
 @settings(max_examples=60, deadline=None)
 @given(frames=frames, data=st.data())
+@pytest.mark.slow
 def test_however_faces_were_found_no_track_has_two_and_no_face_two_tracks(
     frames: list[tuple[list[tuple[int, int, int]], float]], data: st.DataObject
 ) -> None:

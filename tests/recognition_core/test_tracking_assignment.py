@@ -44,3 +44,13 @@ def test_a_full_lecture_theatre_is_solved_exactly() -> None:
         worth[row, max(0, row - 3) : row + 4] = 1.0
         worth[row, row] = 2.0
     assert best_pairs(worth) == [(row, row) for row in range(200)]
+
+
+def test_a_lecture_theatre_in_which_everybody_moved_one_seat_is_solved_exactly() -> None:
+    """Everybody fits the seat beside theirs a little better, down to the first, whose seat is wanted by two."""
+    worth = np.full((200, 200), -np.inf)
+    for row in range(1, 200):
+        worth[row, row - 1], worth[row, row] = 5.02, 5.0
+    worth[0, 0] = 10.0
+    # 10 + 199 * 5; whoever is moved up leaves one without a seat: 10 + 198 * 5.02 at the most.
+    assert best_pairs(worth) == [(row, row) for row in range(200)]

@@ -26,6 +26,7 @@ def test_a_hub_that_acknowledges_before_it_commits_is_found_out() -> None:
     assert "H2" in violations_with(Parts(store=planted.AcknowledgesBeforeCommit))
 
 
+@pytest.mark.slow
 def test_sound_parts_pass_what_the_broken_ones_fail() -> None:
     kinds = ("crash", "network", "power", "hub", "database", "poison", "weather")
     assert violations_with(Parts(), *kinds) == ""

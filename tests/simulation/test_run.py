@@ -31,6 +31,7 @@ def test_a_day_in_which_everything_goes_wrong_loses_nothing(seed: int) -> None:
     assert sum(outcome.faults.values()) > 50
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run() -> None:
     plan = Plan(5, units=2, days=0.36, kinds=EVERYTHING, pace=10.0, students=5, setting=QUICK)
     once, again = simulate(plan), simulate(plan)

@@ -67,6 +67,10 @@ def _withdraw_a_consent_and_watch_again(stage: Stage, unit: StagedUnit, empty: S
     assert _seen(unit.events()[len(before) :]) == {str(row[0]) for row in rows}
     receipts = stage.query("SELECT COUNT(*) FROM erasures WHERE confirmed_at IS NOT NULL")
     assert receipts == [(1,)]
+    assert {event["delivery"] for event in unit.events()} == {"delivered"}
+    # What was before the withdrawal stays, and nobody is there twice.
+    assert wait_until(lambda: not stage.query("SELECT 1 FROM dirty_students"), 60), "the register did not settle"
+    assert _present(stage) == ["0012", "0013"]
 
 
 def _seen(events: list[dict[str, Any]]) -> set[str]:

@@ -66,6 +66,20 @@ def test_both_commands_teach_themselves_outside_of_the_checkout(installed: Path)
 
 
 @pytest.mark.timeout(LONGEST_S)
+def test_every_module_of_unit_and_hub_finds_what_it_imports(installed: Path) -> None:
+    program = (
+        "import importlib, pkgutil\n"
+        "for package in ('edge', 'hub', 'protocol'):\n"
+        "    there = importlib.import_module(package)\n"
+        "    for module in pkgutil.walk_packages(there.__path__, package + '.'):\n"
+        "        if module.name not in ('edge.__main__', 'hub.__main__', 'hub.adapters.migrations.env'):\n"
+        "            importlib.import_module(module.name)\n"
+        "print('all of them')"
+    )
+    assert "all of them" in _run(installed / "venv" / "bin" / "python", "-c", program, folder=installed)
+
+
+@pytest.mark.timeout(LONGEST_S)
 def test_an_installed_unit_plays_a_clip_without_tensorflow(installed: Path, pack_folder: Path) -> None:
     for name in ("unit.key", "hub.pub"):
         (installed / name).write_bytes(bytes(range(32)))

@@ -48,7 +48,10 @@ def migrate(connection: Connection) -> tuple[str | None, str]:
     with _alone(connection):
         before = recorded_version(connection)
         command.upgrade(config, "head")
-        return before, NEWEST
+        after = recorded_version(connection)
+    if after != NEWEST:
+        raise AssertionError(f"the program was packaged with other migrations: they lead to {after}, not {NEWEST}")
+    return before, after
 
 
 @contextmanager
