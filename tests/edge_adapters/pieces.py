@@ -1,11 +1,11 @@
 """What the tests of this folder are made of: events, sealed pieces of a gallery, and waiting for a condition."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from deploy.own_process import wait_until
 from edge.core.ports import StagedGallery
 from protocol import sealing
 from protocol.content import Head, HeadBody
@@ -99,9 +99,4 @@ def gallery(
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
     """Ask until the condition holds; return False when it did not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
+    return wait_until(condition, timeout_s)
