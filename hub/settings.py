@@ -5,6 +5,7 @@ import pwd
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +24,7 @@ from protocol.base import Site
 DEFAULT_FILE = Path("/etc/rollcall/hub.toml")
 PREFIX = "ROLLCALL_HUB_"
 FILE_VARIABLE = PREFIX + "CONFIG"
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -71,6 +73,8 @@ class KeySettings(_Group):
 
     hub_key_file: Path = Path("hub.key")
     signing_key_file: Path = Path("hub_signing.key")
+    credentials_dir: Path | None = None
+    """Where systemd puts credentials: a key file that is absent is looked for there by its name."""
 
 
 class RecognitionSettings(_Group):
@@ -90,21 +94,75 @@ class ServeSettings(_Group):
     share: bool = False
 
 
+class SessionSettings(_Group):
+    """A part of every day that counts without a timetable."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$")]
+    since: time
+    until: time
+
+
+class EnrolmentSettings(_Group):
+    """What enrolling keeps."""
+
+    keep_photos: bool = False
+
+
+CodedAs = Annotated[
+    str,
+    Field(pattern=r"^(Late:\d{1,3}|(Present|Late|Absent|Excused|Not seen|Not observed)(:[A-Za-z][\w -]{0,38})?)$"),
+]
+"""A status; "Late:30": by 30 minutes or more; "Excused:medical": marked with that reason."""
+
+
 class AttendanceSettings(_Group):
-    """The school's rules for the register."""
+    """The school's rules for the register, as long as none are on record (`rollcall-hub rules`)."""
 
     early_min: Annotated[int, Field(ge=0, le=180)] = 10
     late_after_min: Annotated[int, Field(ge=0, le=180)] = 10
+    left_early_min: Annotated[int, Field(ge=0, le=180)] = 10
     covered_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    held_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     day_from: time = time(7, 0)
     day_until: time = time(18, 0)
+    sessions: tuple[SessionSettings, ...] = ()
     csv_file: Path = Path("attendance.csv")
+    codes: dict[CodedAs, Annotated[str, Field(min_length=1, max_length=10)]] = {
+        "Present": "/",
+        "Late": "L",
+        "Absent": "N",
+        "Excused": "C",
+        "Not seen": "-",
+        "Not observed": "-",
+    }
 
     @model_validator(mode="after")
     def _day_lasts(self) -> "AttendanceSettings":
         if self.day_until <= self.day_from:
             raise ValueError("day_until must be later than day_from")
+        ordered = sorted(self.sessions, key=lambda one: one.since)
+        if any(one.until <= one.since for one in ordered):
+            raise ValueError("a session must end later than it begins")
+        if any(after.since < before.until for before, after in pairwise(ordered)):
+            raise ValueError("sessions must not overlap")
+        if len({one.name for one in ordered}) != len(ordered):
+            raise ValueError("two sessions have one name")
         return self
+
+
+Days = Annotated[int, Field(ge=0, le=36500)]
+
+
+class RetentionSettings(_Group):
+    """How many days each kind of data is kept; 0: for ever. And what erasing a student leaves."""
+
+    events_days: Days = 400
+    attendance_days: Days = 2555
+    audit_days: Days = 2555
+    quarantine_days: Days = 400
+    faces_after_leaving_days: Days = 30
+    """Of students who left; 0: until somebody erases them."""
+    erasure: Literal["pseudonymise", "keep_record"] = "pseudonymise"
 
 
 class HubSettings(BaseSettings):
@@ -125,7 +183,9 @@ class HubSettings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     keys: KeySettings = KeySettings()
     recognition: RecognitionSettings
+    enrolment: EnrolmentSettings = EnrolmentSettings()
     attendance: AttendanceSettings = AttendanceSettings()
+    retention: RetentionSettings = RetentionSettings()
     serve: ServeSettings = ServeSettings()
 
     @classmethod
@@ -168,9 +228,14 @@ def operator_name(environment: Mapping[str, str]) -> str:
 def load_settings(path: Path, environment: Mapping[str, str]) -> HubSettings:
     """Return the settings in `path`, overridden by `ROLLCALL_HUB_<KEY>` and `ROLLCALL_HUB_<GROUP>__<KEY>`.
 
+    Where systemd gives credentials (`CREDENTIALS_DIRECTORY`), keys may be among them.
+
     Raises BadInput, naming the key or variable, for a missing or unreadable file and for anything unknown or unusable.
     """
-    values = _merged(_read_toml(path), _from_environment(environment))
+    given: dict[str, Any] = {}
+    if folder := environment.get(CREDENTIALS_VARIABLE):
+        given = {"keys": {"credentials_dir": folder}}
+    values = _merged(_merged(given, _read_toml(path)), _from_environment(environment))
     try:
         settings = HubSettings.model_validate(values)
     except ValidationError as exc:

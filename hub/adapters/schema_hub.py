@@ -1,6 +1,7 @@
 """What the hub knows of itself, and what was decided."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Double, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Double, Index, Integer, String, Table, Text, text
+from sqlalchemy.dialects.mysql import BINARY
 
 from hub.adapters.column_types import UtcColumn, UuidColumn
 from hub.adapters.schema_base import METADATA, OPTIONS, one_of, word
@@ -29,7 +30,8 @@ calibrations = Table(
     **OPTIONS,
 )
 
-# Append-only: what a person or a rule decided. No update, no delete; names and vectors are not in it.
+# Append-only: what a person or a rule decided. No update, no delete; names and vectors are not in it. Each entry is
+# chained to the one before it (`hub.core.audit_chain`), so that one that was edited or taken out is found.
 audit = Table(
     "audit",
     METADATA,
@@ -39,8 +41,24 @@ audit = Table(
     Column("action", word(60), nullable=False),
     Column("subject", String(100), nullable=False),
     Column("detail", Text, nullable=False),
+    # What else it is about, such as the lesson in which a student was marked.
+    Column("object", word(60), nullable=False, server_default=text("''")),
+    Column("seq", BigInteger, unique=True),
+    Column("hash", BINARY(32)),
     Index("ix_audit_at", "at"),
     Index("ix_audit_subject", "subject", "at"),
+    Index("ix_audit_object", "object", "at"),
+    Index("ix_audit_action", "action", "at"),
+    **OPTIONS,
+)
+
+# The end of the chain: one row, held by the transaction that appends.
+audit_head = Table(
+    "audit_head",
+    METADATA,
+    Column("name", word(10), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", BINARY(32), nullable=False),
     **OPTIONS,
 )
 

@@ -1,12 +1,9 @@
-"""Who is at the school, and what a student agreed to and is recognised by."""
+"""Who is at the school: students, the sections and groups they belong to, and the rooms."""
 
-from sqlalchemy import CheckConstraint, Column, Double, Float, ForeignKey, Index, String, Table, UniqueConstraint
-from sqlalchemy.dialects.mysql import BINARY, VARBINARY
+from sqlalchemy import Column, Date, ForeignKey, Index, String, Table, UniqueConstraint
 
 from hub.adapters.column_types import UtcColumn, UuidColumn
-from hub.adapters.schema_base import EXACT, METADATA, OPTIONS, one_of, word
-
-LOOK_ALIKE_ORIGINS = ("operator", "calibration")
+from hub.adapters.schema_base import EXACT, METADATA, OPTIONS
 
 sections = Table(
     "sections",
@@ -36,6 +33,11 @@ students = Table(
     Column("phone", String(40)),
     Column("section_id", UuidColumn, ForeignKey("sections.id"), index=True),
     Column("created_at", UtcColumn, nullable=False),
+    # The first and the last day at the school; empty where nobody said. `student_sections` is bounded by them.
+    Column("joined_on", Date),
+    Column("left_on", Date),
+    # When everything that names the person was deleted: what is left is a number that stands for nobody.
+    Column("erased_at", UtcColumn),
     **OPTIONS,
 )
 
@@ -52,50 +54,25 @@ student_sections = Table(
     **OPTIONS,
 )
 
-consents = Table(
-    "consents",
+# Parts of a section that are taught apart, such as half groups.
+section_groups = Table(
+    "section_groups",
     METADATA,
     Column("id", UuidColumn, primary_key=True),
-    Column("student_id", UuidColumn, ForeignKey("students.id"), nullable=False, index=True),
-    Column("given_at", UtcColumn, nullable=False),
-    Column("given_by", String(200), nullable=False),
-    Column("reference", String(200), nullable=False, default=""),
-    Column("expires_at", UtcColumn),
-    Column("withdrawn_at", UtcColumn),
+    Column("section_id", UuidColumn, ForeignKey("sections.id"), nullable=False),
+    Column("name", String(100, collation=EXACT), nullable=False),
+    UniqueConstraint("section_id", "name"),
     **OPTIONS,
 )
 
-# One row is one enrolled picture: a vector, sealed with the hub's key for this student and pack.
-templates = Table(
-    "templates",
+student_groups = Table(
+    "student_groups",
     METADATA,
-    Column("id", UuidColumn, primary_key=True),
-    Column("student_id", UuidColumn, ForeignKey("students.id"), nullable=False),
-    Column("pack_id", word(64), nullable=False),
-    Column("sealed", VARBINARY(20_000), nullable=False),
-    Column("source", String(40), nullable=False),
-    Column("face_px", Float, nullable=False),
-    Column("picture_sha256", BINARY(32), nullable=False),
-    Column("created_at", UtcColumn, nullable=False),
-    UniqueConstraint("student_id", "pack_id", "picture_sha256"),
-    Index("ix_templates_pack", "pack_id", "student_id"),
-    **OPTIONS,
-)
-
-# Pairs of students who are not told apart by machine: an operator said that they are two people who look alike, or a
-# calibration found that their templates are as close as one person's. The smaller id first; no foreign keys, since
-# whoever withdraws a consent is forgotten here in the same transaction.
-look_alikes = Table(
-    "look_alikes",
-    METADATA,
-    Column("student_id", UuidColumn, primary_key=True),
-    Column("other_id", UuidColumn, primary_key=True),
-    Column("origin", word(20), nullable=False),
-    # Cosine of the two fused templates; empty for pairs of which only a person spoke.
-    Column("score", Double),
-    Column("decided_by", String(100), nullable=False, default=""),
-    Column("decided_at", UtcColumn, nullable=False),
-    CheckConstraint(one_of("origin", LOOK_ALIKE_ORIGINS), name="origin"),
-    Index("ix_look_alikes_other", "other_id"),
+    Column("student_id", UuidColumn, ForeignKey("students.id"), primary_key=True),
+    Column("group_id", UuidColumn, ForeignKey("section_groups.id"), primary_key=True),
+    Column("since", UtcColumn, primary_key=True),
+    # Exclusive; empty while it holds.
+    Column("until", UtcColumn),
+    Index("ix_student_groups_group", "group_id", "student_id"),
     **OPTIONS,
 )

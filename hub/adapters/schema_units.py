@@ -1,6 +1,6 @@
 """Units, their streams, and the galleries they have."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, text
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, VARBINARY
 
 from hub.adapters.column_types import UtcColumn, UuidColumn
@@ -16,6 +16,17 @@ units = Table(
     Column("data_key_sealed", VARBINARY(200), nullable=False),
     Column("added_at", UtcColumn, nullable=False),
     Column("revoked_at", UtcColumn),
+    **OPTIONS,
+)
+
+# Where a unit was, from when on, until the next row: whatever it saw is of the room it was in at that moment.
+unit_rooms = Table(
+    "unit_rooms",
+    METADATA,
+    Column("unit_id", UuidColumn, ForeignKey("units.id"), primary_key=True),
+    Column("since", UtcColumn, primary_key=True),
+    Column("room_id", UuidColumn, ForeignKey("rooms.id"), nullable=False),
+    Index("ix_unit_rooms_room", "room_id", "unit_id"),
     **OPTIONS,
 )
 

@@ -34,12 +34,42 @@ def test_the_example_loads_and_shows_every_setting() -> None:
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     smallest = load_settings(written(tmp_path, SMALLEST), {})
     example = load_settings(EXAMPLE, {})
-    for group in ("database", "broker", "attendance"):
+    for group in ("database", "broker", "attendance", "enrolment", "retention"):
         one, other = getattr(smallest, group).model_dump(), getattr(example, group).model_dump()
         for without_default in ("password_file", "username", "csv_file"):
             one.pop(without_default, None)
             other.pop(without_default, None)
         assert one == other
+
+
+def test_keys_may_come_with_systemds_credentials(tmp_path: Path) -> None:
+    given = {"CREDENTIALS_DIRECTORY": "/run/credentials/unit"}
+    assert load_settings(written(tmp_path, SMALLEST), given).keys.credentials_dir == Path("/run/credentials/unit")
+    own = SMALLEST + '[keys]\ncredentials_dir = "/etc/creds"\n'
+    assert load_settings(written(tmp_path, own), given).keys.credentials_dir == Path("/etc/creds")
+    assert load_settings(written(tmp_path, SMALLEST), {}).keys.credentials_dir is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ('sessions = [{ name = "AM", since = "09:00:00", until = "08:00:00" }]', "end later"),
+        (
+            'sessions = [{ name = "A", since = "08:00:00", until = "10:00:00" },'
+            ' { name = "B", since = "09:00:00", until = "11:00:00" }]',
+            "overlap",
+        ),
+        (
+            'sessions = [{ name = "A", since = "08:00:00", until = "09:00:00" },'
+            ' { name = "A", since = "09:00:00", until = "11:00:00" }]',
+            "one name",
+        ),
+        ('codes = { Gone = "X" }', "codes"),
+    ],
+)
+def test_sessions_and_codes_that_make_no_sense_are_refused(tmp_path: Path, rules: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        load_settings(written(tmp_path, f"{SMALLEST}[attendance]\n{rules}\n"), {})
 
 
 def test_relative_paths_start_at_the_settings_file(tmp_path: Path) -> None:

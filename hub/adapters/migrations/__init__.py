@@ -19,7 +19,7 @@ _WAIT_S = 25
 """Below the connection's read timeout, so that the answer is ours and not a lost connection."""
 
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The newest version this program knows, and the only one it works with. A test holds it against the folder."""
 
 
