@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.sql.elements import TextClause
 
-from hub.adapters import quarantine_store
+from hub.adapters import quarantine_store, retention_store
 from hub.adapters.column_types import UuidColumn
 from protocol.delivery import Audit, RangeDigest, SeqRange
 
@@ -46,15 +46,17 @@ def differing(connection: Connection, unit_id: str, epoch: str, digests: Sequenc
     """Return in which of these ranges the hub has other events than the unit holds receipts for, in their order.
 
     Events that a person had taken from the quarantine do not count: the unit holds them as dead letters, which it does
-    not count either, until it sends them itself. Only reads.
+    not count either, until it sends them itself. Nor ranges that begin among what was deleted because it was old: a
+    unit that keeps its events longer than the hub is not asked for them again. Only reads.
     """
     besides = quarantine_store.replayed(connection, unit_id, epoch)
     parameters = {"unit_id": unit_id, "epoch": epoch}
+    forgotten = retention_store.forgotten(connection, unit_id, epoch)
     held = {row.place: (row.held, row.xor64) for row in connection.execute(comparison(digests, besides), parameters)}
     return tuple(
         SeqRange(first=one.first, last=one.last)
         for place, one in enumerate(digests)
-        if held.get(place, _NOTHING) != (one.count, one.xor64)
+        if one.first > forgotten and held.get(place, _NOTHING) != (one.count, one.xor64)
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from hub.adapters import audit_chain_store
 from hub.adapters.migrations import NEWEST, recorded_version
 from hub.adapters.mysql_errors import LockHeld, TransactionLost, translate
 from hub.core.errors import StoreRefused
@@ -95,6 +96,8 @@ class Database:
     def transaction(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
         """Give a connection in a transaction; commit at the end, roll back when an error leaves the block.
 
+        What was recorded in the audit log is chained and written right before the commit, or forgotten with the rest.
+
         Raises StoreUnavailable (try all of it again), StoreRefused (stop), Conflict and BadInput for what the
         database found wrong with the data. After StoreUnavailable the outcome of a commit is unknown.
         """
@@ -102,8 +105,11 @@ class Database:
             with self._engine.connect() as connection:
                 if isolation != "READ COMMITTED":
                     connection.execution_options(isolation_level=isolation)
+                waiting = audit_chain_store.collect(connection)
                 with connection.begin():
                     yield connection
+                    # Last of all: it takes a lock that every other writer needs too.
+                    audit_chain_store.append(connection, waiting)
         except (DBAPIError, PendingRollbackError, PoolTimeout, ConnectorError, MySQLInterfaceError) as exc:
             meaning = translate(exc, str(self.address))
             if meaning is None:

@@ -8,19 +8,20 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from hub.adapters import calibration_store, gallery_facts, gallery_records
+from hub.adapters import calibration_store, gallery_facts, gallery_records, key_ring
 from hub.adapters.content_cache import ContentCache
 from hub.adapters.database import Database
 from hub.adapters.gallery_records import Snapshot
 from hub.adapters.gallery_revisions import data_key_context
+from hub.adapters.key_ring import Keys
 from hub.adapters.schema import galleries, units
 from hub.core.calibration import Calibration, matches_nothing
 from hub.core.errors import StoreRefused
 from hub.core.galleries import GalleryFacts, UnitKeys, WrongRoomScope, build, sizes
 from hub.core.ports import Clock, GalleryState, PreparedHead
-from protocol.content import ContentKind
+from hub.core.student_margins import MarginRise
+from protocol.content import ContentKind, Scope
 from protocol.errors import SealBroken
-from protocol.sealing import unseal
 
 LOG = logging.getLogger("rollcall.hub.galleries")
 _TRIED = 50
@@ -33,10 +34,12 @@ class GalleryMaking:
 
     site: str
     pack_id: str
-    hub_key: bytes
+    hub_key: Keys
     signing_key: bytes
     points: Callable[[Calibration | None, Sequence[int]], Mapping[str, Any]]
     """Operating points by the newest calibration of the pack, for the sizes that `hub.core.galleries.sizes` gives."""
+    rises: Callable[[Calibration | None, Sequence[int]], Mapping[Scope, MarginRise]]
+    """By the same, what a rejection adds to a student's margin in each scope."""
     wrong_room_scope: WrongRoomScope = "none"
     pack_list: bytes | None = None
     """The list of the pack's files, by which units that have another pack fetch them; None: they are not offered."""
@@ -81,16 +84,7 @@ class MySqlGalleryStore:
 
     def check_key(self) -> None:
         """Raise StoreRefused when the hub's key opens nothing of what is on record: it is another database's key."""
-        hub_key = self._making.hub_key
-
-        def opens(connection: Connection) -> list[bool]:
-            keys = connection.execute(select(units.c.id, units.c.data_key_sealed).limit(_TRIED)).all()
-            opened = gallery_facts.opens_templates(connection, hub_key)
-            tried = [_opened_key(hub_key, row.id, bytes(row.data_key_sealed)) is not None for row in keys]
-            return tried + ([] if opened is None else [opened])
-
-        found = self._database.run(opens)
-        if found and not any(found):
+        if self._database.run(lambda connection: opens_something(connection, self._making.hub_key)) is False:
             raise StoreRefused(
                 "the hub's key opens nothing in this database: it was made with another one",
                 hint="is keys.hub_key_file the key this database was made with?",
@@ -205,10 +199,11 @@ class MySqlGalleryStore:
         if row is None:
             return None
         making = self._making
-        data_key = unseal(making.hub_key, bytes(row.data_key_sealed), *data_key_context(unit_id))
+        data_key = key_ring.opened(making.hub_key, bytes(row.data_key_sealed), *data_key_context(unit_id))
         members, damaged = gallery_facts.members(
-            connection, row.room_id, making.pack_id, making.hub_key, now, making.wrong_room_scope
+            connection, row.room_id, making.pack_id, making.hub_key, now, making.wrong_room_scope, unit_id=unit_id
         )
+        newest, wanted = calibration_store.newest(connection, making.pack_id), sizes(members)
         facts = GalleryFacts(
             site=making.site,
             unit_id=unit_id,
@@ -219,8 +214,9 @@ class MySqlGalleryStore:
             lessons=tuple(gallery_facts.timetable(connection, row.room_id, now)),
             generation=row.generation,
             pack_list=making.pack_list,
+            rises=making.rises(newest, wanted),
         )
-        points = making.points(calibration_store.newest(connection, making.pack_id), sizes(members))
+        points = making.points(newest, wanted)
         snapshot = Snapshot(
             gallery=build(facts, UnitKeys(data_key, making.signing_key), dict(points)),
             data_key=data_key,
@@ -234,8 +230,17 @@ class MySqlGalleryStore:
         return snapshot, problem, damaged, gallery_facts.next_expiry(connection, now)
 
 
-def _opened_key(hub_key: bytes, unit_id: str, sealed: bytes) -> bytes | None:
+def opens_something(connection: Connection, hub_key: Keys) -> bool | None:
+    """Tell whether a key opens any of some templates and units' keys; None when there are none."""
+    keys = connection.execute(select(units.c.id, units.c.data_key_sealed).limit(_TRIED)).all()
+    opened = gallery_facts.opens_templates(connection, hub_key)
+    tried = [_opened_key(hub_key, row.id, bytes(row.data_key_sealed)) is not None for row in keys]
+    tried += [] if opened is None else [opened]
+    return any(tried) if tried else None
+
+
+def _opened_key(hub_key: Keys, unit_id: str, sealed: bytes) -> bytes | None:
     try:
-        return unseal(hub_key, sealed, *data_key_context(unit_id))
+        return key_ring.opened(hub_key, sealed, *data_key_context(unit_id))
     except SealBroken:
         return None

@@ -29,6 +29,8 @@ _LOST = {
 }
 # The same, and whoever asks for something else need not wait for it.
 _BEATEN = {
+    # MariaDB, where a transaction that sees one moment changes what another changed since.
+    1020: "lost against another transaction",
     1180: "the database could not commit",
     1213: "lost against another transaction",
     1317: "the statement was interrupted",

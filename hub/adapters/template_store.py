@@ -1,15 +1,17 @@
 """Face templates in the database: sealed with the hub's key, one row for each enrolled picture."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select
 
+from hub.adapters.key_ring import Keys, opened, sealed_with
 from hub.adapters.schema import templates
-from hub.core.errors import HubError, StoreRefused
+from hub.core.errors import StoreRefused
 from protocol.errors import SealBroken
-from protocol.sealing import seal, stored_template_context, unseal
+from protocol.sealing import stored_template_context
 from recognition.core.face import Vector
 from recognition.core.gallery import Template
 
@@ -49,16 +51,17 @@ class GalleryMark:
     newest: datetime | None
 
 
-def insert_template(connection: Connection, hub_key: bytes, template: NewTemplate, at: datetime) -> None:
-    """Store a template, sealed for its student and pack."""
+def insert_template(connection: Connection, hub_key: Keys, template: NewTemplate, at: datetime) -> None:
+    """Store a template, sealed for its student and pack. Raises KeyUnusable."""
     content = np.ascontiguousarray(template.vector, dtype=_FLOAT).tobytes()
-    context = stored_template_context(template.student_id, template.pack_id)
+    sealed = sealed_with(hub_key, content, *stored_template_context(template.student_id, template.pack_id))
     connection.execute(
         insert(templates).values(
             id=template.template_id,
             student_id=template.student_id,
             pack_id=template.pack_id,
-            sealed=seal(hub_key, content, *context),
+            sealed=sealed.content,
+            key_id=sealed.key_id,
             source=template.source,
             face_px=template.face_px,
             picture_sha256=template.picture_sha256,
@@ -67,10 +70,19 @@ def insert_template(connection: Connection, hub_key: bytes, template: NewTemplat
     )
 
 
-def load_gallery(connection: Connection, hub_key: bytes, pack_id: str) -> list[Template]:
-    """Return the templates of everybody enrolled with this pack, whether or not a consent still holds.
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredGallery:
+    """The templates of everybody enrolled with a pack, whether or not a consent still holds."""
 
-    Raises StoreRefused when a row cannot be opened: it was sealed with another key, or altered.
+    templates: list[Template]
+    damaged: tuple[str, ...]
+    """Students of whom a template cannot be opened or is none: nothing of theirs is among the templates."""
+
+
+def read_gallery(connection: Connection, hub_key: Keys, pack_id: str) -> StoredGallery:
+    """Return the templates of a pack; what is damaged is named and left out, as in units' galleries.
+
+    Raises StoreRefused when there are templates and not one can be opened: the key is of another database.
     """
     statement = (
         select(templates.c.student_id, templates.c.sealed)
@@ -78,12 +90,33 @@ def load_gallery(connection: Connection, hub_key: bytes, pack_id: str) -> list[T
         .order_by(templates.c.student_id, templates.c.created_at, templates.c.id)
     )
     vectors: dict[str, list[Vector]] = {}
+    damaged: set[str] = set()
     for row in connection.execute(statement):
-        vectors.setdefault(row.student_id, []).append(_opened(hub_key, row.student_id, pack_id, bytes(row.sealed)))
-    try:
-        return [Template(student_id, pack_id, np.stack(members)) for student_id, members in vectors.items()]
-    except ValueError as exc:
-        raise _damaged("a template does not hold an embedding") from exc
+        vector = _opened(hub_key, row.student_id, pack_id, bytes(row.sealed))
+        if vector is None:
+            damaged.add(row.student_id)
+        else:
+            vectors.setdefault(row.student_id, []).append(vector)
+    if damaged and not vectors:
+        raise StoreRefused(
+            "no template can be opened: they were sealed with another hub key, or altered",
+            hint="is keys.hub_key_file the key this database was made with?",
+        )
+    found = []
+    for student_id, members in vectors.items():
+        try:
+            template = Template(student_id, pack_id, np.stack(members))
+        except ValueError:
+            damaged.add(student_id)
+            continue
+        if student_id not in damaged:
+            found.append(template)
+    return StoredGallery(found, tuple(sorted(damaged)))
+
+
+def load_gallery(connection: Connection, hub_key: Keys, pack_id: str) -> list[Template]:
+    """Return the templates of `read_gallery`: damaged ones are left out. Raises StoreRefused."""
+    return read_gallery(connection, hub_key, pack_id).templates
 
 
 def gallery_mark(connection: Connection, pack_id: str) -> GalleryMark:
@@ -106,6 +139,12 @@ def owner_of_picture(connection: Connection, pack_id: str, picture_sha256: bytes
     return found
 
 
+def enrolled(connection: Connection, student_ids: Collection[str]) -> list[str]:
+    """Return which of these students have a template, of any pack, in a fixed order."""
+    theirs = select(templates.c.student_id).distinct().where(templates.c.student_id.in_(sorted(student_ids)))
+    return sorted(connection.execute(theirs).scalars())
+
+
 def list_pictures(connection: Connection, student_id: str) -> list[PictureLine]:
     """Return a student's enrolled pictures, oldest first."""
     statement = select(templates).where(templates.c.student_id == student_id).order_by(templates.c.created_at)
@@ -120,15 +159,11 @@ def delete_templates(connection: Connection, student_id: str) -> int:
     return int(connection.execute(delete(templates).where(templates.c.student_id == student_id)).rowcount)
 
 
-def _opened(hub_key: bytes, student_id: str, pack_id: str, sealed: bytes) -> Vector:
+def _opened(hub_key: Keys, student_id: str, pack_id: str, sealed: bytes) -> Vector | None:
     try:
-        content = unseal(hub_key, sealed, *stored_template_context(student_id, pack_id))
-    except SealBroken as exc:
-        raise _damaged("a template was sealed with another hub key, or altered") from exc
+        content = opened(hub_key, sealed, *stored_template_context(student_id, pack_id))
+    except SealBroken:
+        return None
     if len(content) % _FLOAT.itemsize or not content:
-        raise _damaged("a template does not hold an embedding")
+        return None
     return np.frombuffer(content, dtype=_FLOAT).astype(np.float32)
-
-
-def _damaged(what: str) -> HubError:
-    return StoreRefused(what, hint="is keys.hub_key_file the key this database was made with?")

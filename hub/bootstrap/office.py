@@ -29,7 +29,8 @@ def open_database(settings: DatabaseSettings, *, at_least: int = 1) -> Database:
 
 def open_keys(settings: HubSettings) -> HubKeys:
     """Return the hub's keys; the files are read when a key is first needed."""
-    return HubKeys(settings.keys.hub_key_file, settings.keys.signing_key_file)
+    keys = settings.keys
+    return HubKeys(keys.hub_key_file, keys.signing_key_file, keys.credentials_dir)
 
 
 def open_office(settings: HubSettings, actor: str) -> Office:

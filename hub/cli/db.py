@@ -9,7 +9,7 @@ from hub.office import tables
 app = typer.Typer(no_args_is_help=True, help="The database: create or update its tables, check it.")
 
 
-@app.command("migrate")
+@app.command("migrate", epilog="Example:\n\nrollcall-hub db migrate")
 def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Create or update the tables, and make the hub's keys where there are none. Safe to run again.
 
@@ -30,7 +30,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         console.note("KEEP A COPY of the keys in a safe place: without hub.key no template can be read.")
 
 
-@app.command("check")
+@app.command("check", epilog="Example:\n\nrollcall-hub db check --json")
 def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Check that the database answers and has the tables this program needs, and that the keys can be read."""
     outcome = tables.check(console.office(ctx))

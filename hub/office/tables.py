@@ -1,5 +1,7 @@
 """Creating, updating and checking the hub's tables and keys."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, inspect, literal, select
@@ -7,7 +9,7 @@ from sqlalchemy import Connection, Table, inspect, literal, select
 from hub.adapters import audit_log
 from hub.adapters.migrations import NEWEST
 from hub.adapters.migrations import migrate as migrate_tables
-from hub.adapters.schema import templates, units
+from hub.adapters.schema import photos, templates, units
 from hub.core.errors import Conflict, KeyUnusable
 from hub.office.context import Office
 
@@ -28,16 +30,21 @@ def migrate(office: Office) -> dict[str, Any]:
         # Another migration recorded the version a moment before us; what it did is seen now.
         before, after = office.database.run(migrate_tables)
     if before != after or created:
-        with office.database.transaction() as connection:
-            audit_log.record(
-                connection,
-                at=office.clock.now(),
-                actor=office.actor,
-                action="db.migrate",
-                subject="database",
-                detail={"before": before, "after": after, "created_keys": [path.name for path in created]},
-            )
+        note_migration(office, before, after, created)
     return {"before": before, "after": after, "created_keys": [str(path) for path in created]}
+
+
+def note_migration(office: Office, before: str | None, after: str, created_keys: Sequence[Path]) -> None:
+    """Record in the audit log that the tables changed, or that keys were made."""
+    with office.database.transaction() as connection:
+        audit_log.record(
+            connection,
+            at=office.clock.now(),
+            actor=office.actor,
+            action="db.migrate",
+            subject="database",
+            detail={"before": before, "after": after, "created_keys": [path.name for path in created_keys]},
+        )
 
 
 def _refuse_to_replace_a_lost_key(office: Office) -> None:
@@ -46,18 +53,27 @@ def _refuse_to_replace_a_lost_key(office: Office) -> None:
     Only the hub's key opens what was sealed with it, and units take galleries only with the signature they know.
     """
     keys = office.keys
-    if keys.hub_key_file.exists() and keys.signing_key_file.exists():
+    hub_key, signing_key = keys.is_there(keys.hub_key_file), keys.is_there(keys.signing_key_file)
+    if hub_key and signing_key:
         return
+    hint = f"bring {keys.hub_key_file.name} and {keys.signing_key_file.name} back from your copy"
+    beside = [path for path in (keys.next_key_file, keys.old_key_file) if keys.is_there(path)]
+    if beside and not hub_key:
+        raise KeyUnusable(
+            f"there is no key file {keys.hub_key_file}, but beside it {' and '.join(path.name for path in beside)}: "
+            "the key was being replaced",
+            hint=f"{hint}, then go on: rollcall-hub keys rotate",
+        )
     with office.database.transaction() as connection:
         present = set(inspect(connection).get_table_names())
-        used = [table.name for table in (units, templates) if table.name in present and _has_rows(connection, table)]
-    hint = f"bring {keys.hub_key_file.name} and {keys.signing_key_file.name} back from your copy"
-    if used and not keys.hub_key_file.exists():
+        sealed = [table for table in (units, templates, photos) if table.name in present]
+        used = [table.name for table in sealed if _has_rows(connection, table)]
+    if used and not hub_key:
         raise KeyUnusable(
             f"there is no key file {keys.hub_key_file}, but the database has {' and '.join(used)} made with it",
             hint=f"{hint}; a new key could not read them",
         )
-    if units.name in used and not keys.signing_key_file.exists():
+    if units.name in used and not signing_key:
         raise KeyUnusable(
             f"there is no key file {keys.signing_key_file}, but the database has units that know it",
             hint=f"{hint}; units would refuse every gallery signed with a new key",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import OperationalError
 
 from deploy.database_server import Database as ServerDatabase
+from deploy.database_server import DatabaseServer
 from deploy.environment import PROJECT
 from deploy.private_servers import PrivateMariaDb
-from hub.adapters import look_alike_store, migrations
+from hub.adapters import audit_chain_store, audit_log, look_alike_store, migrations
 from hub.adapters.database import Database
 from hub.adapters.migrations import NEWEST, migrate, recorded_version
 from hub.adapters.migrations.versions import (
@@ -31,9 +32,11 @@ from hub.adapters.migrations.versions import (
     v0002_calibrations,
     v0003_time_and_repair,
     v0004_bounds_and_room,
+    v0005_school_record,
 )
 from hub.adapters.mysql_errors import TransactionLost, translate
 from hub.adapters.schema import METADATA, rooms, sections
+from hub.core.audit_chain import ChainCheck
 from hub.core.errors import BadInput, Conflict, StoreRefused, StoreUnavailable
 from tests.hub_adapters.places import an_address, write_settings
 from tests.hub_core.builders import an_id
@@ -71,28 +74,20 @@ def test_migrating_twice_changes_nothing(hub_database: Database) -> None:
     hub_database.check_schema()
 
 
-@pytest.mark.parametrize("statements_done", [1, 2, 5, 12, 20, 30])
-def test_a_migration_that_died_half_way_is_completed_by_running_it_again(empty: Database, statements_done: int) -> None:
-    class Died(Exception):
-        pass
-
-    with empty.transaction() as connection:
-        done = 0
-
-        def execute(statement: Any, *arguments: Any) -> Any:
-            nonlocal done
-            if str(statement).lstrip().upper().startswith("CREATE"):
-                if done == statements_done:
-                    raise Died
-                done += 1
-            return original(statement, *arguments)
-
-        original, connection.execute = connection.execute, execute  # type: ignore[method-assign, assignment]
-        with pytest.raises(Died):
-            migrate(connection)
-    assert empty.run(recorded_version) is None
-    with pytest.raises(StoreRefused, match="not migrated"):
-        empty.check_schema()
+def test_a_first_migration_that_died_at_any_step_is_completed_by_running_it_again(empty: Database) -> None:
+    seen: set[str] = set()
+    deaths = 0
+    while True:
+        try:
+            migrate_some_steps_more(empty, seen, "0001", steps=2)
+        except Died:
+            deaths += 1
+            assert empty.run(recorded_version) is None
+            with pytest.raises(StoreRefused, match="not migrated"):
+                empty.check_schema()
+        else:
+            break
+    assert deaths > 10
     empty.run(migrate)
     empty.check_schema()
     tables = {str(row[0]) for row in empty.run(lambda one: one.execute(text("show tables")).all())}
@@ -125,11 +120,15 @@ def at_first_version(empty: Database) -> None:
 def to_version(empty: Database, version: str) -> None:
     """Bring a database to the tables of an older version."""
     with empty.transaction() as connection:
-        configuration = Config()
-        configuration.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        configuration.set_main_option("path_separator", "os")
-        configuration.attributes[migrations.CONNECTION] = connection
-        command.upgrade(configuration, version)
+        upgrade(connection, version)
+
+
+def upgrade(connection: Connection, version: str) -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    configuration.set_main_option("path_separator", "os")
+    configuration.attributes[migrations.CONNECTION] = connection
+    command.upgrade(configuration, version)
 
 
 @pytest.fixture
@@ -182,8 +181,8 @@ class Died(Exception):
     """The process was killed."""
 
 
-def migrate_one_step_more(database: Database, seen: set[str]) -> None:
-    """Migrate and die before the second statement that no run before has come to."""
+def migrate_some_steps_more(database: Database, seen: set[str], to: str = NEWEST, *, steps: int = 1) -> None:
+    """Migrate and die after so many statements that no run before has come to, before the next such."""
     with database.transaction() as connection:
         new = 0
 
@@ -192,7 +191,7 @@ def migrate_one_step_more(database: Database, seen: set[str]) -> None:
                 nonlocal new
                 said = str(statement)
                 if said.lstrip().upper().startswith(("CREATE", "ALTER", "UPDATE")) and said not in seen:
-                    if new:
+                    if new == steps:
                         raise Died
                     new += 1
                     seen.add(said)
@@ -202,7 +201,7 @@ def migrate_one_step_more(database: Database, seen: set[str]) -> None:
 
         connection.execute = counted(connection.execute)  # type: ignore[method-assign]
         connection.exec_driver_sql = counted(connection.exec_driver_sql)  # type: ignore[method-assign]
-        migrate(connection)
+        upgrade(connection, to)
 
 
 def basis_of_old_rows(database: Database) -> list[tuple[Any, ...]]:
@@ -224,7 +223,7 @@ def test_a_migration_that_died_at_any_step_is_completed_by_running_it_again(seco
     deaths = 0
     while True:
         try:
-            migrate_one_step_more(second_version, seen)
+            migrate_some_steps_more(second_version, seen, "0004")
         except Died:
             deaths += 1
             # What is complete is noted, and nothing before it is.
@@ -235,6 +234,7 @@ def test_a_migration_that_died_at_any_step_is_completed_by_running_it_again(seco
         else:
             break
     assert deaths > 10
+    second_version.run(migrate)
     tables = "select table_name from information_schema.tables where table_schema = database()"
     second_version.check_schema()
     assert {str(row[0]) for row in second_version.run(lambda one: one.execute(text(tables)).all())} == {
@@ -242,6 +242,83 @@ def test_a_migration_that_died_at_any_step_is_completed_by_running_it_again(seco
         "alembic_version",
     }
     assert [row[1] for row in basis_of_old_rows(second_version)] == ["anchor", "estimated", "claimed"]
+
+
+_RECORDED = 501
+"""One more than the migration chains at once."""
+
+
+@pytest.fixture(scope="module")
+def fourth_version(mariadb: DatabaseServer) -> Any:
+    """A database of version 0004 in use: units, audit entries, a pair of look-alikes."""
+    server = mariadb.create_database()
+    opened = Database(an_address(server))
+    to_version(opened, "0004")
+
+    def fill(connection: Connection) -> None:
+        for statement in (*_OLD_ROWS[:2], _OLD_PAIR):
+            connection.execute(text(statement))
+        rows = [
+            {
+                "id": number.to_bytes(16),
+                "at": datetime(2026, 9, 1, 8, number % 60, 0, number),  # noqa: DTZ001 (as the database has it)
+                "subject": f"unit:{number}",
+            }
+            for number in range(_RECORDED)
+        ]
+        insert_one = (
+            "insert into audit (id, at, actor, action, subject, detail)"
+            " values (:id, :at, 'Zoë', 'unit.add', :subject, '{\"ü\": 1}')"
+        )
+        connection.execute(text(insert_one), rows)
+
+    opened.run(fill)
+    yield opened
+    opened.close()
+    mariadb.drop_database(server)
+
+
+_OLD_PAIR = (
+    "insert into look_alikes (student_id, other_id, origin, decided_by, decided_at)"
+    " values (repeat('a', 16), repeat('b', 16), 'operator', 'ada', '2026-09-01')"
+)
+
+
+def test_version_0005_chains_what_was_recorded_before_whatever_stops_it(fourth_version: Database) -> None:
+    seen: set[str] = set()
+    deaths = 0
+    while True:
+        try:
+            migrate_some_steps_more(fourth_version, seen, steps=6)
+        except Died:
+            deaths += 1
+            assert fourth_version.run(recorded_version) == "0004"
+        else:
+            break
+    assert deaths > 5
+    fourth_version.check_schema()
+    with fourth_version.transaction() as connection:
+        chain = ChainCheck()
+        found = audit_chain_store.entries(connection, 0, _RECORDED, _RECORDED + 1)
+        assert [problem for row in found for problem in chain.look_at(*row)] == []
+        head = audit_chain_store.head(connection)
+        assert head is not None
+        assert chain.end(head) == []
+        assert (head.seq, found[0][2].subject, found[-1][2].subject) == (_RECORDED, "unit:0", "unit:500")
+        audit_log.record(connection, at=datetime(2026, 9, 2, tzinfo=UTC), actor="x", action="x", subject="x", detail={})
+    with fourth_version.transaction() as connection:
+        [(seq, hash_, entry)] = audit_chain_store.entries(connection, _RECORDED, _RECORDED + 10, 10)
+        assert chain.look_at(seq, hash_, entry) == []
+
+
+def test_version_0005_notes_where_units_are_and_lets_reviews_find_look_alikes(fourth_version: Database) -> None:
+    fourth_version.run(migrate)
+    places = fourth_version.run(lambda one: one.execute(text("select unit_id, since, room_id from unit_rooms")).all())
+    assert [tuple(row) for row in places] == [(b"u" * 16, datetime(1970, 1, 1), b"r" * 16)]  # noqa: DTZ001
+    allowed = text("update look_alikes set origin = :origin")
+    fourth_version.run(lambda one: one.execute(allowed, {"origin": "review"}))
+    with pytest.raises(BadInput):
+        fourth_version.run(lambda one: one.execute(allowed, {"origin": "somebody"}))
 
 
 def put_fact(empty: Database, value: str) -> None:
@@ -282,7 +359,13 @@ def test_damaged_look_alikes_stop_the_migration_and_can_be_repaired(empty: Datab
 
 
 def test_there_is_no_way_back() -> None:
-    for version in (v0001_first_tables, v0002_calibrations, v0003_time_and_repair, v0004_bounds_and_room):
+    for version in (
+        v0001_first_tables,
+        v0002_calibrations,
+        v0003_time_and_repair,
+        v0004_bounds_and_room,
+        v0005_school_record,
+    ):
         with pytest.raises(NotImplementedError):
             version.downgrade()
 
@@ -415,6 +498,11 @@ def test_trouble_of_the_server_that_nobody_listed_is_waited_out_without_its_text
     wrapped = translate(OperationalError("insert 'Ada'", {}, kind("Ada Lovelace", errno=1105)), "here")
     assert isinstance(wrapped, StoreUnavailable)
     assert "Ada" not in str(wrapped)
+
+
+def test_a_row_that_changed_since_a_transaction_began_is_a_reason_to_begin_anew() -> None:
+    meaning = translate(errors.OperationalError("Record has changed since last read", errno=1020), "here")
+    assert isinstance(meaning, TransactionLost)
 
 
 @pytest.mark.parametrize("errno", [1862, 3118, 4151, 2061])

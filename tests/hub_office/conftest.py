@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
 from deploy.database_server import Database as TestDatabase
+from deploy.database_server import DatabaseServer
 from hub.adapters.database import Database, DatabaseAddress
 from hub.adapters.key_files import HubKeys
+from hub.adapters.migrations import NEWEST
+from hub.cli import app
 from hub.office import tables
 from hub.office.context import Office
 from hub.settings import HubSettings
+from tests.hub_adapters import emptied
+from tests.hub_adapters.emptied import EmptiedDatabase
 
 NOW = datetime(2026, 9, 1, 10, tzinfo=UTC)
 """12:00 in Berlin, a Tuesday."""
@@ -56,9 +62,7 @@ class OfficeUnderTest:
         return int(str(self.rows(f"select count(*) from {table}")[0][0]))  # noqa: S608 (a table's name in a test)
 
     def actions(self) -> list[str]:
-        return [
-            str(row[0]) for row in self.rows("select action from audit where action != 'db.migrate' order by at, id")
-        ]
+        return [str(row[0]) for row in self.rows("select action from audit where action != 'db.migrate' order by seq")]
 
     def revision(self) -> int:
         """The gallery revision of the one unit that `add_unit` made."""
@@ -90,10 +94,34 @@ class OfficeUnderTest:
         self.do("delete from dirty_students")
 
 
+@pytest.fixture(scope="session")
+def migrated_database(mariadb: DatabaseServer) -> Iterator[EmptiedDatabase]:
+    """One migrated database for the run."""
+    with emptied.shared(mariadb) as database:
+        yield database
+
+
 @pytest.fixture
-def desk(database: TestDatabase, tmp_path: Path) -> Iterator[OfficeUnderTest]:
-    """An office on a migrated, empty database."""
-    settings_file = _write_settings(database, tmp_path)
+def desk(migrated_database: EmptiedDatabase, tmp_path: Path) -> Iterator[OfficeUnderTest]:
+    """An office with new keys on a migrated database without rows, as `rollcall-hub db migrate` leaves it."""
+    migrated_database.empty()
+    opened = _open(migrated_database.at, tmp_path)
+    with opened.office as office:
+        tables.note_migration(office, None, NEWEST, office.keys.create_missing())
+        yield opened
+
+
+@pytest.fixture
+def fresh_desk(database: TestDatabase, tmp_path: Path) -> Iterator[OfficeUnderTest]:
+    """The same on a database of the test's own, which costs seconds: for tests that change its tables."""
+    opened = _open(database, tmp_path)
+    with opened.office as office:
+        tables.migrate(office)
+        yield opened
+
+
+def _open(database: TestDatabase, folder: Path) -> OfficeUnderTest:
+    settings_file = _write_settings(database, folder)
     clock = HandClock()
     address = DatabaseAddress(database.host, database.port, database.name, database.user, database.password)
     office = Office(
@@ -101,18 +129,21 @@ def desk(database: TestDatabase, tmp_path: Path) -> Iterator[OfficeUnderTest]:
             {
                 "site": "test",
                 "time_zone": "Europe/Berlin",
-                "data_dir": str(tmp_path),
-                "recognition": {"pack_dir": str(tmp_path / "no-pack")},
+                "data_dir": str(folder),
+                "recognition": {"pack_dir": str(folder / "no-pack")},
             }
         ),
         database=Database(address),
-        keys=HubKeys(tmp_path / "hub.key", tmp_path / "hub_signing.key"),
+        keys=HubKeys(folder / "hub.key", folder / "hub_signing.key"),
         clock=clock,
         actor="tester",
     )
-    with office:
-        tables.migrate(office)
-        yield OfficeUnderTest(office, clock, settings_file)
+    return OfficeUnderTest(office, clock, settings_file)
+
+
+def invoke(desk: OfficeUnderTest, *words: str) -> Result:
+    """Run a command of `rollcall-hub` at this desk."""
+    return CliRunner().invoke(app, ["--config", str(desk.settings_file), "--actor", "ada", *words])
 
 
 def with_pack(desk: OfficeUnderTest, pack_folder: Path) -> OfficeUnderTest:
