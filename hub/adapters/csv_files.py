@@ -26,7 +26,8 @@ def read_bounded(path: Path, limit: int) -> bytes:
     except (OSError, ValueError) as exc:
         raise BadInput(f"{path} cannot be read: {_why(exc)}") from exc
     if len(content) > limit:
-        raise BadInput(f"{path} has more than {limit} bytes")
+        hint = "is it the right file? A long list can be split: each part with the first line"
+        raise BadInput(f"{path} has more than {limit / 1_048_576:g} MB", hint=hint)
     return content
 
 
@@ -61,9 +62,8 @@ def write_file(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(path)
-        except OSError:
+        finally:
             scratch.unlink(missing_ok=True)
-            raise
     except (OSError, ValueError) as exc:
         raise BadInput(f"{path} cannot be written: {_why(exc)}") from exc
 

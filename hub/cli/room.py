@@ -29,7 +29,7 @@ def add(
         console.say(f"Added room {room.name}.")
 
 
-@app.command("list")
+@app.command("list", epilog="Example:\n\nrollcall-hub room list")
 def list_all(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """List the rooms, the units in them and how many lessons are still to come."""
     lines = rooms.list_rooms(console.office(ctx))
@@ -45,3 +45,18 @@ def list_all(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     ]
     empty = 'There are no rooms. Add one: rollcall-hub room add "Room 12"'
     console.emit(rows, COLUMNS, as_json=as_json, empty=empty)
+
+
+@app.command("rename", epilog='Example:\n\nrollcall-hub room rename "Room 12" "Physics 1"')
+def rename(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="What it is called now.")],
+    new_name: Annotated[str, typer.Argument(help="What it shall be called.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Call a room something else; its units, lessons and register stay."""
+    room = rooms.rename_room(console.office(ctx), name, new_name)
+    if as_json:
+        console.emit_json({"room_id": room.room_id, "room": room.name})
+    else:
+        console.say(f"Room {name} is now {room.name}.")

@@ -1,4 +1,4 @@
-"""`rollcall-hub unit`: adding and listing the units in the rooms."""
+"""`rollcall-hub unit`: adding, moving and listing the units in the rooms."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +7,8 @@ import typer
 
 from hub.cli import console
 from hub.cli.console import Column, JsonFlag
-from hub.office import units
+from hub.core.roster_times import local_iso, school_time
+from hub.office import unit_moves, units
 from hub.office.units import NewUnit
 
 app = typer.Typer(no_args_is_help=True, help="Units: the small computers with a camera in the rooms.")
@@ -28,7 +29,9 @@ def add(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     room: Annotated[str, typer.Option("--room", help="The room it hangs in.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the unit's files; bring it to the unit safely.")],
     broker_host: Annotated[str | None, typer.Option("--broker-host", help="Default: the hub's own.")] = None,
-    broker_port: Annotated[int | None, typer.Option("--broker-port", min=1, max=65535)] = None,
+    broker_port: Annotated[
+        int | None, typer.Option("--broker-port", min=1, max=65535, help="Default: the hub's own.")
+    ] = None,
     pack_dir: Annotated[Path, typer.Option("--pack-dir", help="Where the unit has its model pack.")] = Path(
         "/var/lib/rollcall/packs/dlib"
     ),
@@ -64,13 +67,51 @@ def add(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         console.note("unit.key is secret and exists once: bring the folder to the unit, then delete it here.")
 
 
+@app.command(
+    "move",
+    epilog="What the unit saw from then on, until it is moved again, counts for the new room; the registers of both "
+    "rooms since then are derived again. Enter a move that nobody noted with the time at which it was made.\n\n"
+    "Examples:\n\nrollcall-hub unit move door-12 --room 14\n\n"
+    "rollcall-hub unit move door-12 --room 14 --at 2026-09-14T10:30",
+)
+def move(
+    ctx: typer.Context,
+    label: Annotated[str, typer.Argument(help="The unit.")],
+    room: Annotated[str, typer.Option("--room", help="The room it hangs in now.")],
+    at: Annotated[str | None, typer.Option("--at", help="Since when, by the school's clock. Default: now.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Note that a unit hangs in another room."""
+    office = console.office(ctx)
+    zone = office.settings.zone
+    moved = unit_moves.move_unit(office, label, room, None if at is None else school_time(at, zone, "the time"))
+    if as_json:
+        console.emit_json(
+            {
+                "unit_id": moved.unit_id,
+                "label": moved.label,
+                "room": moved.room,
+                "since": moved.at,
+                "until": moved.until,
+                "students_days": moved.students_days,
+            }
+        )
+        return
+    until = "" if moved.until is None else f" until it was moved again at {local_iso(moved.until, zone)}"
+    console.say(f"Unit {moved.label} is in room {moved.room} since {local_iso(moved.at, zone)}{until}.")
+    if moved.students_days:
+        console.note(f"The register of {moved.students_days} students and days is derived again.")
+
+
 ProblemsFlag = Annotated[bool, typer.Option("--problems", help="Only units that somebody should look at.")]
 CheckFlag = Annotated[
     bool, typer.Option("--check", help="Exit code 1 when somebody should look at a unit; for a regular job.")
 ]
 
 
-@app.command("list")
+@app.command(
+    "list", epilog="Examples:\n\nrollcall-hub unit list --problems\n\nrollcall-hub unit list --check    (for a job)"
+)
 def list_units(
     ctx: typer.Context, problems: ProblemsFlag = False, check: CheckFlag = False, as_json: JsonFlag = False
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from hub.core.csv_writing import unguard
 from hub.core.errors import BadInput
 
 MAX_CSV_BYTES = 8 * 1024 * 1024
@@ -67,12 +68,15 @@ class Reading(Generic[T]):
 
     rows: tuple[Row[T], ...]
     problems: tuple[RowProblem, ...] = ()
+    absent: tuple[str, ...] = ()
+    """The optional columns that the file does not have."""
 
 
 def read_rows(data: bytes, columns: Columns, meaning: Callable[[Mapping[str, str]], T]) -> Reading[T]:
     """Return what the rows below the header mean; `meaning` gets a mapping from column to text and raises BadInput.
 
-    Missing optional columns are empty. Raises BadInput when the file as a whole cannot be read.
+    Missing optional columns are empty. The apostrophe that our own files have before what looks like a formula is
+    taken away. Raises BadInput when the file as a whole cannot be read.
     """
     reader = csv.reader(io.StringIO(_text_of(data), newline=""), strict=True)
     try:
@@ -97,13 +101,13 @@ def read_rows(data: bytes, columns: Columns, meaning: Callable[[Mapping[str, str
             problems.append(RowProblem(line, str(exc)))
         if len(rows) + len(problems) > MAX_CSV_ROWS:
             raise BadInput(f"the file has more than {MAX_CSV_ROWS} rows", hint="split it")
-    return Reading(tuple(rows), tuple(problems))
+    return Reading(tuple(rows), tuple(problems), tuple(name for name in columns.optional if name not in header))
 
 
 def _named(cells: list[str], header: list[str], columns: Columns) -> Mapping[str, str]:
     if len(cells) != len(header):
         raise BadInput(f"{len(cells)} cells, but the header has {len(header)}")
-    return dict.fromkeys(columns.optional, "") | dict(zip(header, cells, strict=True))
+    return dict.fromkeys(columns.optional, "") | dict(zip(header, map(unguard, cells), strict=True))
 
 
 def _text_of(data: bytes) -> str:

@@ -10,8 +10,16 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def guard(cell: str) -> str:
-    """Return the cell so that no spreadsheet runs it: an apostrophe comes before what looks like a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    """Return the cell so that no spreadsheet runs it: an apostrophe comes before what looks like a formula.
+
+    Also before one that begins with such an apostrophe already: `unguard` gives back exactly what there was.
+    """
+    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA_STARTS) else cell
+
+
+def unguard(cell: str) -> str:
+    """Return the cell as it was before `guard`."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_STARTS) else cell
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[str]], *, bom: bool = False) -> bytes:

@@ -1,13 +1,20 @@
-"""What a student, a section and a room may be called."""
+"""What a student, a section, a group and a room may be called."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
 
 from hub.core.csv_reading import Columns
 from hub.core.errors import BadInput
+from hub.core.roster_times import school_day
 
-STUDENT_COLUMNS = Columns(("serial_number", "name", "username", "email", "phone", "section"))
+STUDENT_COLUMNS = Columns(
+    ("serial_number", "name", "username", "email", "phone", "section"), ("joined_on", "left_on", "groups")
+)
+GROUP_MARK = ";"
+"""Stands between the names of groups in a cell."""
 
 MAX_SERIAL = 40
 MAX_NAME = 200
@@ -20,6 +27,8 @@ _MIN_PHONE_DIGITS = 3
 # Joiners shape letters in Persian and in the scripts of India; every other invisible character only deceives.
 _JOINERS = "\u200c\u200d"
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class StudentFields:
@@ -31,6 +40,11 @@ class StudentFields:
     email: str | None = None
     phone: str | None = None
     section: str | None = None
+    joined_on: date | None = None
+    left_on: date | None = None
+    """The first and the last day at the school."""
+    groups: tuple[str, ...] = ()
+    """Parts of the section, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,8 @@ class Student:
 
     student_id: str
     fields: StudentFields
+    erased: bool = False
+    """Nothing of it names the person any more."""
 
 
 def clean_text(text: str, what: str, limit: int) -> str:
@@ -82,6 +98,14 @@ def checked_section(text: str) -> str:
     return _needed(text, "section", MAX_SHORT_NAME)
 
 
+def checked_group(text: str) -> str:
+    """Return the name of a group, a part of a section. Raises BadInput."""
+    name = _needed(text, "group", MAX_SHORT_NAME)
+    if GROUP_MARK in name:
+        raise BadInput(f"the group {name!r} has a {GROUP_MARK!r}, which stands between groups in a list")
+    return name
+
+
 def checked_room(text: str) -> str:
     """Return a room's name. Raises BadInput."""
     return _needed(text, "room", MAX_SHORT_NAME)
@@ -91,24 +115,52 @@ def student_fields(cells: Mapping[str, str]) -> StudentFields:
     """Return what a row or a form says about a student. Raises BadInput with everything that is wrong with it."""
     problems: list[str] = []
 
-    def checked(check: Callable[[str], str], column: str) -> str:
+    def checked(check: Callable[[str], T], column: str) -> T | None:
         try:
             return check(cells.get(column, ""))
         except BadInput as exc:
             problems.append(str(exc))
-            return ""
+            return None
 
     fields = StudentFields(
-        serial_number=checked(checked_serial, "serial_number"),
-        name=checked(checked_name, "name"),
+        serial_number=checked(checked_serial, "serial_number") or "",
+        name=checked(checked_name, "name") or "",
         username=checked(_username, "username") or None,
         email=checked(_email, "email") or None,
         phone=checked(_phone, "phone") or None,
         section=checked(lambda text: clean_text(text, "section", MAX_SHORT_NAME), "section") or None,
+        joined_on=checked(_day("joined_on"), "joined_on"),
+        left_on=checked(_day("left_on"), "left_on"),
+        groups=checked(_groups, "groups") or (),
     )
-    if problems:
+    if problems := problems or contradictions(fields):
         raise BadInput("; ".join(problems))
     return fields
+
+
+def cells_of(fields: StudentFields) -> dict[str, str]:
+    """Return a student as the row of a file that `student_fields` reads."""
+    return {
+        "serial_number": fields.serial_number,
+        "name": fields.name,
+        "username": fields.username or "",
+        "email": fields.email or "",
+        "phone": fields.phone or "",
+        "section": fields.section or "",
+        "joined_on": fields.joined_on.isoformat() if fields.joined_on else "",
+        "left_on": fields.left_on.isoformat() if fields.left_on else "",
+        "groups": GROUP_MARK.join(fields.groups),
+    }
+
+
+def contradictions(fields: StudentFields) -> list[str]:
+    """Return what of a student's fields does not go together."""
+    found = []
+    if fields.groups and fields.section is None:
+        found.append(f"groups ({', '.join(fields.groups)}) but no section: a group is a part of a section")
+    if fields.joined_on is not None and fields.left_on is not None and fields.left_on < fields.joined_on:
+        found.append(f"left_on {fields.left_on} is before joined_on {fields.joined_on}")
+    return found
 
 
 def _needed(text: str, what: str, limit: int) -> str:
@@ -116,6 +168,20 @@ def _needed(text: str, what: str, limit: int) -> str:
     if not cleaned:
         raise BadInput(f"the {what} is empty")
     return cleaned
+
+
+def _day(column: str) -> Callable[[str], date | None]:
+    def check(text: str) -> date | None:
+        try:
+            return school_day(text) if text.strip() else None
+        except BadInput as exc:
+            raise BadInput(f"{column}: {exc}") from exc
+
+    return check
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    return tuple(sorted({checked_group(name) for name in text.split(GROUP_MARK) if name.strip()}))
 
 
 def _username(text: str) -> str:

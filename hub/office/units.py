@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
 
-from hub.adapters import audit_log, quarantine_room, quarantine_store
+from hub.adapters import audit_log, quarantine_room, quarantine_store, unit_rooms
 from hub.adapters.gallery_revisions import seal_data_key
 from hub.adapters.key_files import create_key
 from hub.adapters.schema import epochs, galleries, rooms, unit_status, units
@@ -89,13 +89,15 @@ def _insert(connection: Connection, office: Office, unit_id: str, new: NewUnit, 
     at = office.clock.now()
     room_id = connection.execute(select(rooms.c.id).where(rooms.c.name == new.room)).scalar()
     if room_id is None:
-        raise NotFound(f"there is no room {new.room!r}", hint="see: rollcall-hub room list")
+        hint = f'rollcall-hub room list shows them; add it: rollcall-hub room add "{new.room}"'
+        raise NotFound(f"there is no room {new.room!r}", hint=hint)
     label = new.label.strip()
     if connection.execute(select(units.c.id).where(units.c.label == label)).first() is not None:
-        raise Conflict(f"there is a unit {label!r} already")
+        raise Conflict(f"there is a unit {label!r} already", hint="rollcall-hub unit list shows them")
     connection.execute(
         insert(units).values(id=unit_id, label=label, room_id=room_id, data_key_sealed=sealed, added_at=at)
     )
+    unit_rooms.begin(connection, unit_id, room_id)
     connection.execute(insert(galleries).values(unit_id=unit_id, revision=1))
     audit_log.record(
         connection,

@@ -8,7 +8,7 @@ from sqlalchemy import Table, insert, select, update
 
 from hub.adapters.database import Database
 from hub.adapters.gallery_revisions import seal_data_key
-from hub.adapters.membership import SINCE_EVER, move
+from hub.adapters.membership import SINCE_EVER
 from hub.adapters.schema import (
     consents,
     galleries,
@@ -82,7 +82,13 @@ class School:
     def moves(self, student_id: str, section: str | None, at: datetime) -> None:
         """Move a student to another section."""
         with self.database.transaction() as connection:
-            move(connection, {student_id: section}, at)
+            theirs = student_sections.c.student_id == student_id
+            connection.execute(
+                update(student_sections).where(theirs, student_sections.c.until.is_(None)).values(until=at)
+            )
+            if section is not None:
+                values = {"student_id": student_id, "section_id": section, "since": at}
+                connection.execute(insert(student_sections).values(**values))
             connection.execute(update(students).where(students.c.id == student_id).values(section_id=section))
 
     def consent(self, student_id: str, **changed: Any) -> str:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from hub.adapters.database import Database
 from hub.adapters.schema import audit, galleries, rooms
 from hub.cli import app
+from tests.hub_adapters.emptied import EmptiedDatabase
 from tests.hub_adapters.test_commands import Operator
 from tests.hub_core.builders import an_id
 
@@ -16,8 +17,8 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def operator(tmp_path: Any, migrated_database: Any, hub_database: Database) -> Any:
-    person = Operator(tmp_path, migrated_database[0])
+def operator(tmp_path: Any, migrated_database: EmptiedDatabase, hub_database: Database) -> Any:
+    person = Operator(tmp_path, migrated_database.at)
     person.run("db", "migrate")
     with hub_database.transaction() as connection:
         connection.execute(rooms.insert().values(id=an_id(1), name="12"))

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, update
 
+from hub.adapters import erasure_store, reseal_store, review_store
 from hub.adapters.content_cache import ContentCache
 from hub.adapters.event_store import MySqlEventStore
 from hub.adapters.gallery_revisions import touch_galleries
 from hub.adapters.gallery_store import GalleryMaking, MySqlGalleryStore
+from hub.adapters.key_ring import KeyRing
+from hub.adapters.reseal_store import BEFORE_ALL
 from hub.adapters.schema import (
     calibrations,
     consents,
@@ -29,6 +33,7 @@ from hub.adapters.schema import (
 from hub.core.calibration import Calibration
 from hub.core.errors import StoreRefused
 from hub.core.galleries import WrongRoomScope
+from hub.core.student_margins import MarginRise
 from protocol.base import sha256_hex
 from protocol.content import Applied, GalleryManifest, Head, HeadBody, TemplateBlob, Timetable
 from protocol.delivery import Hello
@@ -62,6 +67,7 @@ class Galleries:
             hub_key=HUB_KEY,
             signing_key=SIGNING_KEY,
             points=lambda _, sizes: self.points(sizes),
+            rises=lambda *_: {"room": MarginRise(0.01, 0.025)},
             wrong_room_scope=wider,
         )
         self.store = MySqlGalleryStore(school.database, self.clock, making)
@@ -389,6 +395,27 @@ def test_points_that_nothing_reaches_are_a_problem_an_operator_reads(made: Galle
     assert made.school.rows(galleries)[0]["problem"] is None
 
 
+def test_a_margin_that_rejections_raised_is_in_the_next_gallery_and_goes_with_the_templates(made: Galleries) -> None:
+    def margins() -> list[float | None]:
+        made.touch()
+        return [entry.extra_margin for entry in made.prepare().entries]
+
+    ada, grace = (made.school.student(number) for number in (1, 2))
+    assert margins() == [None, None]
+    with made.school.database.transaction() as connection:
+        review_store.raise_margins(connection, [grace], NOW)
+    assert margins() == [None, 0.01]
+    with made.school.database.transaction() as connection:
+        review_store.raise_margins(connection, [ada, grace], NOW)
+        review_store.raise_margins(connection, [grace], NOW)
+    assert margins() == [0.01, 0.025]
+    with made.school.database.transaction() as connection:
+        review_store.lower_margins(connection, [ada], NOW)
+        erasure_store.delete_templates(connection, [grace])
+    made.school.template(grace)
+    assert margins() == [None, None]
+
+
 def test_the_newest_calibration_of_the_pack_sets_the_points(made: Galleries) -> None:
     heard: list[str | None] = []
 
@@ -419,10 +446,35 @@ def test_the_newest_calibration_of_the_pack_sets_the_points(made: Galleries) -> 
 
 def test_another_hub_key_is_refused_with_a_hint(made: Galleries) -> None:
     made.school.student(1)
-    making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda *_: {})
+    making = GalleryMaking("test-site", PACK, bytes(32), SIGNING_KEY, lambda *_: {}, lambda *_: {})
     with pytest.raises(StoreRefused) as caught:
         MySqlGalleryStore(made.school.database, made.clock, making).check_key()
     assert "hub_key_file" in caught.value.hint
+
+
+def test_galleries_go_on_unchanged_while_and_after_the_hubs_key_is_replaced(made: Galleries) -> None:
+    school, known = made.school, [HUB_KEY]
+    ring = KeyRing(lambda: tuple(known))
+    making = GalleryMaking("test-site", PACK, ring, SIGNING_KEY, lambda *_: {}, lambda *_: {})
+    store = MySqlGalleryStore(school.database, made.clock, making)
+    for number in (1, 2):
+        school.student(number)
+    made.store = store
+    before = made.prepare()
+    known.insert(0, bytes(range(1, 33)))
+    for kind in reseal_store.KINDS:
+        # One of two students, so that both keys are needed at once.
+        halfway = replace(kind, at_once=1)
+        school.database.run(partial(reseal_store.reseal, kind=halfway, ring=ring, key=known[0], after=BEFORE_ALL))
+    assert len({row["key_id"] for row in school.rows(templates)}) == 2
+    made.touch()
+    assert made.prepare().entries == before.entries
+    for kind in reseal_store.KINDS:
+        school.database.run(partial(reseal_store.reseal, kind=kind, ring=ring, key=known[0], after=BEFORE_ALL))
+    del known[1]
+    made.touch()
+    assert made.prepare().entries == before.entries
+    store.check_key()
 
 
 def test_the_cache_is_bounded_and_forgets_what_was_not_used() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.csv_reading import MAX_CSV_BYTES, Columns, Reading, RowProblem, RowsRefused, read_rows
-from hub.core.csv_writing import csv_bytes, guard
+from hub.core.csv_writing import csv_bytes, guard, unguard
 from hub.core.errors import BadInput
 
 COLUMNS = Columns(("serial_number", "name"), ("note",))
@@ -74,6 +74,25 @@ def test_more_than_fifty_bad_rows_are_counted_not_listed() -> None:
     message = str(RowsRefused(RowProblem(line, "no") for line in range(60, 0, -1)))
     assert message.startswith("60 rows cannot be used; nothing was imported\nline 1: no\n")
     assert message.endswith("line 50: no\n... and 10 more")
+
+
+_TRICKY = st.text("'=+-@\t＝ a", max_size=6)
+
+
+@given(_CELLS | _TRICKY)
+def test_taking_the_guard_away_gives_exactly_what_there_was(cell: str) -> None:
+    assert unguard(guard(cell)) == cell
+
+
+def test_the_reader_takes_away_the_apostrophes_that_the_writer_added_and_no_other() -> None:
+    cells = [["'=1", "=1"], ["'Ali", "''+49"], ["-", "o'-"]]
+    reading = read(csv_bytes(["serial_number", "name"], cells, bom=True))
+    assert [[row.value["serial_number"], row.value["name"]] for row in reading.rows] == cells
+
+
+def test_the_optional_columns_that_a_file_lacks_are_named() -> None:
+    assert read("serial_number,name\n").absent == ("note",)
+    assert read("serial_number,name,note\n").absent == ()
 
 
 @given(st.lists(st.lists(_CELLS, min_size=2, max_size=2), max_size=10), st.booleans())

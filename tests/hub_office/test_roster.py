@@ -1,12 +1,15 @@
 """What students may be called, and what an import of them would change."""
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.csv_reading import Reading, Row, RowsRefused
 from hub.core.errors import BadInput
-from hub.core.roster import Student, StudentFields, checked_name, checked_serial, student_fields
+from hub.core.roster import Student, StudentFields, cells_of, checked_name, checked_serial, student_fields
 from hub.core.roster_plan import StudentPlan, plan_students
 
 
@@ -38,14 +41,31 @@ def test_everything_wrong_with_a_row_is_told_at_once() -> None:
     assert str(caught.value).count(";") == 5
 
 
-@given(st.dictionaries(st.sampled_from(["serial_number", "name", "username", "email", "phone", "section"]), st.text()))
+_COLUMNS = ["serial_number", "name", "username", "email", "phone", "section", "joined_on", "left_on", "groups"]
+_DAYS = st.dates().map(str)
+
+
+@given(st.dictionaries(st.sampled_from(_COLUMNS), st.text() | _DAYS))
 def test_no_text_breaks_the_check_and_what_passes_is_stable(cells: dict[str, str]) -> None:
     try:
         fields = student_fields(cells)
     except BadInput:
         return
-    again = {name: getattr(fields, name) or "" for name in StudentFields.__slots__}
-    assert student_fields(again) == fields
+    assert student_fields(cells_of(fields)) == fields
+
+
+def test_days_and_groups_are_read_and_what_contradicts_itself_is_refused() -> None:
+    cells = {"serial_number": "1", "name": "A", "section": "7b", "joined_on": " 2026-09-01 ", "groups": "B; A;;B"}
+    fields = student_fields(cells)
+    assert (fields.joined_on, fields.left_on, fields.groups) == (date(2026, 9, 1), None, ("A", "B"))
+    for changed, why in (
+        ({"left_on": "2026-08-31"}, "is before joined_on"),
+        ({"section": ""}, "but no section"),
+        ({"left_on": "31.12.2026"}, "left_on: '31.12.2026' is not a day"),
+        ({"joined_on": "2026-02-30"}, "joined_on: there is no day"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            student_fields({**cells, **changed})
 
 
 def reading(*students: StudentFields) -> Reading[StudentFields]:
@@ -63,6 +83,39 @@ ADA = StudentFields("007", "Ada", username="ada", section="7b")
 
 def test_a_student_on_record_with_the_same_fields_changes_nothing() -> None:
     assert plan(ADA, known=[Student("id", ADA)]) == StudentPlan((), (), 1, ())
+
+
+def test_columns_that_the_file_lacks_stay_as_they_are_but_groups_end_with_their_section() -> None:
+    ada = replace(ADA, joined_on=date(2026, 9, 1), groups=("A",))
+    row = Row(2, replace(ADA, section="7c"))
+    absent = Reading((row,), absent=("joined_on", "left_on", "groups"))
+    planned = plan_students(absent, [Student("id", ada)], {"7b", "7c"}, update=True, create_sections=False)
+    assert (planned.change[0].changed, planned.change[0].after.groups) == (("section", "groups"), ())
+    kept = Reading((Row(2, ADA),), absent=("joined_on", "left_on", "groups"))
+    same = plan_students(kept, [Student("id", ada)], {"7b"}, update=False, create_sections=False, groups={"7b": ["A"]})
+    assert same.unchanged == 1
+    full = Reading((Row(2, ADA),))
+    cleared = plan_students(full, [Student("id", ada)], {"7b"}, update=True, create_sections=False)
+    assert cleared.change[0].changed == ("joined_on", "groups")
+
+
+def test_what_a_file_leaves_on_record_must_go_with_what_it_says() -> None:
+    ada = replace(ADA, joined_on=date(2026, 9, 10))
+    row = Row(2, replace(ADA, left_on=date(2026, 9, 1)))
+    with pytest.raises(RowsRefused, match="left_on 2026-09-01 is before joined_on"):
+        plan_students(
+            Reading((row,), absent=("joined_on",)), [Student("id", ada)], {"7b"}, update=True, create_sections=False
+        )
+
+
+def test_an_unknown_group_is_refused_or_made() -> None:
+    new = [
+        StudentFields("1", "A", section="7b", groups=("X", "Y")),
+        StudentFields("2", "B", section="7b", groups=("X",)),
+    ]
+    with pytest.raises(RowsRefused, match="section '7b' has no group 'X'"):
+        plan(*new)
+    assert plan(*new, create=True).new_groups == (("7b", "X"), ("7b", "Y"))
 
 
 def test_leading_zeros_make_another_student() -> None:

@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 
 from hub.core.csv_reading import RowsRefused
+from hub.core.csv_writing import csv_bytes
 from hub.core.errors import BadInput, Conflict, NotFound
-from hub.office import lessons, register, rooms, sections, students
+from hub.office import lessons, register, rooms, sections, student_lists, students
 from tests.hub_office.conftest import OfficeUnderTest
 
 HEADER = "serial_number,name,username,email,phone,section\n"
@@ -51,6 +52,25 @@ def test_an_import_adds_everything_in_any_script_and_again_changes_nothing(desk:
     again = students.import_students(desk.office, FILE, create_missing_sections=True)
     assert (again.added, again.changed, again.unchanged, again.new_sections) == ((), (), 3, ())
     assert desk.count("audit") == audited
+
+
+def test_an_exported_list_is_imported_again_and_changes_nothing(desk: OfficeUnderTest) -> None:
+    names = ["=cmd|' /C calc'!A0", "'=x", "''@x", "'Ali", '"quoted", O\'Neil; x', "عمر", "می\u200cخواهم", "＝李", "-"]
+    header = [*HEADER.strip().split(","), "groups", "left_on", "joined_on"]
+    rows = [[f"00{number}", name, "", "", f"+49 30 {number}1", "7b", "", "", ""] for number, name in enumerate(names)]
+    rows[0][6:] = ["A;B", "2026-12-18", "2026-09-01"]
+    rows[1][6:] = ["A", "2026-08-31", ""]
+    file = csv_bytes(header, rows)
+    first = students.import_students(desk.office, file, create_missing_sections=True)
+    assert [fields.name for fields in first.added] == names
+    exported = student_lists.export_students(desk.office)
+    assert exported.students == len(names)
+    assert b"\n00" in exported.content
+    assert not [line for line in exported.content.decode().splitlines() if ",=" in line or ",+" in line]
+    again = students.import_students(desk.office, exported.content)
+    assert (again.added, again.changed, again.unchanged) == ((), (), len(names))
+    one = students.list_students(desk.office)[0].student.fields
+    assert (one.groups, one.joined_on, one.left_on) == (("A", "B"), date(2026, 9, 1), date(2026, 12, 18))
 
 
 def test_one_bad_row_keeps_everything_out(desk: OfficeUnderTest) -> None:
