@@ -1,45 +1,63 @@
-"""Lessons: what a row of a timetable means, and what importing it would change."""
+"""Lessons: what a row of a list of single lessons means, and what importing it would change."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
-from hub.core.csv_reading import Columns, Reading, RowProblem, RowsRefused
+from hub.core.csv_reading import Columns
 from hub.core.roster import MAX_SHORT_NAME, checked_room, checked_section, clean_text
 from hub.core.roster_times import checked_span, school_time
 
-LESSON_COLUMNS = Columns(("room", "section", "label", "starts_at", "ends_at"))
+LESSON_COLUMNS = Columns(("room", "section", "label", "starts_at", "ends_at"), ("group", "teacher"))
 LONGEST_LESSON = timedelta(hours=12)
+MAX_NOTE = 200
+
+Group = tuple[str, str]
+"""A part of a section: the section's name and its own."""
+Key = tuple[str, str, datetime]
+"""What makes two lessons the same lesson: room, section and start."""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonFields:
-    """A lesson: who is where, and when (UTC)."""
+    """A lesson: who is where, and when (UTC). `group` is empty where it is for the whole section."""
 
     room: str
     section: str
     label: str
     starts_at: datetime
     ends_at: datetime
+    group: str = ""
+    teacher: str = ""
 
     @property
-    def key(self) -> tuple[str, str, datetime]:
+    def key(self) -> Key:
         """What makes two lessons the same lesson."""
         return self.room, self.section, self.starts_at
+
+    @property
+    def who(self) -> str:
+        """The section, or the part of it that is taught."""
+        return f"{self.section} ({self.group})" if self.group else self.section
 
     def described(self, zone: tzinfo) -> str:
         """Return the lesson in words, with the school's clock."""
         start, end = self.starts_at.astimezone(zone), self.ends_at.astimezone(zone)
         label = repr(self.label) if self.label else "a lesson"
-        return f"{label} of {self.section} in {self.room}, {start:%Y-%m-%d %H:%M}-{end:%H:%M}"
+        return f"{label} of {self.who} in {self.room}, {start:%Y-%m-%d %H:%M}-{end:%H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A lesson on record."""
+    """A lesson on record. `by_hand`: a person changed, cancelled or restored it, whatever its series says."""
 
     lesson_id: str
     fields: LessonFields
+    series_id: str | None = None
+    series_day: date | None = None
+    cancelled: bool = False
+    by_hand: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ class LessonChange:
 
 @dataclass(frozen=True, slots=True)
 class LessonPlan:
-    """What has to be done so that the timetable says what the file says."""
+    """What has to be done so that the list of lessons says what the file says."""
 
     add: tuple[LessonFields, ...]
     change: tuple[LessonChange, ...]
@@ -60,94 +78,37 @@ class LessonPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """Two lessons that need the same room at the same time; `later` starts later or was read later."""
+class Places:
+    """What a timetable may name: rooms, sections and their groups."""
 
-    earlier: LessonFields
-    later: LessonFields
+    rooms: Collection[str]
+    sections: Collection[str]
+    groups: Collection[Group] = ()
+
+    def unknown(self, room: str, section: str, group: str) -> Iterable[str]:
+        """Yield a sentence about everything that is named and not there."""
+        if room not in self.rooms:
+            yield f"there is no room {room!r}: add it with `rollcall-hub room add`"
+        if section not in self.sections:
+            yield f"there is no section {section!r}: add it with `rollcall-hub section add`"
+        elif group and (section, group) not in self.groups:
+            yield f"section {section} has no group {group!r}: add it with `rollcall-hub section group-add`"
 
 
 def lesson_fields(cells: Mapping[str, str], zone: tzinfo, now: datetime) -> LessonFields:
     """Return what a row or a form says about a lesson. Raises BadInput."""
     room = checked_room(cells.get("room", ""))
     section = checked_section(cells.get("section", ""))
-    label = clean_text(cells.get("label", ""), "label", MAX_SHORT_NAME)
+    label, group, teacher = short_texts(cells)
     starts_at = school_time(cells.get("starts_at", ""), zone, "the start")
     ends_at = school_time(cells.get("ends_at", ""), zone, "the end")
     checked_span(starts_at, ends_at, now, LONGEST_LESSON)
-    return LessonFields(room, section, label, starts_at, ends_at)
+    return LessonFields(room, section, label, starts_at, ends_at, group, teacher)
 
 
-def overlaps(lessons: Iterable[LessonFields]) -> list[Overlap]:
-    """Return pairs of lessons that overlap in their room: each lesson with the longest one that began before it."""
-    found: list[Overlap] = []
-    longest: dict[str, LessonFields] = {}
-    for lesson in sorted(lessons, key=lambda lesson: (lesson.starts_at, lesson.ends_at)):
-        before = longest.get(lesson.room)
-        if before is not None and lesson.starts_at < before.ends_at:
-            found.append(Overlap(before, lesson))
-        if before is None or lesson.ends_at > before.ends_at:
-            longest[lesson.room] = lesson
-    return found
-
-
-def plan_lessons(
-    reading: Reading[LessonFields],
-    known: Iterable[Lesson],
-    rooms: Collection[str],
-    sections: Collection[str],
-    *,
-    update: bool,
-    zone: tzinfo,
-) -> LessonPlan:
-    """Return what the rows would change.
-
-    Raises RowsRefused with every row that could not be read, repeats another, names an unknown room or section,
-    contradicts a lesson on record (unless `update`), or overlaps with another lesson in its room.
-    """
-    by_key = {lesson.fields.key: lesson for lesson in known}
-    line_of: dict[tuple[str, str, datetime], int] = {}
-    add: list[LessonFields] = []
-    change: list[LessonChange] = []
-    rows, problems = reading.rows, list(reading.problems)
-    for row in rows:
-        lesson, before = row.value, by_key.get(row.value.key)
-        problems += [RowProblem(row.line, reason) for reason in _unknown_places(lesson, rooms, sections)]
-        if line_of.setdefault(lesson.key, row.line) != row.line:
-            problems.append(RowProblem(row.line, f"this lesson is already on line {line_of[lesson.key]}"))
-        elif before is None:
-            add.append(lesson)
-        elif before.fields != lesson:
-            if not update:
-                was = before.fields.described(zone)
-                problems.append(RowProblem(row.line, f"on record as {was}: pass --update to change it"))
-            change.append(LessonChange(before, lesson))
-    in_file = {row.value.key: row.value for row in rows}
-    final = {key: lesson.fields for key, lesson in by_key.items()} | in_file
-    problems += _overlap_problems(overlaps(final.values()), line_of, zone)
-    if problems:
-        raise RowsRefused(problems)
-    return LessonPlan(tuple(add), tuple(change), len(rows) - len(add) - len(change))
-
-
-def _unknown_places(lesson: LessonFields, rooms: Collection[str], sections: Collection[str]) -> Iterable[str]:
-    if lesson.room not in rooms:
-        yield f"there is no room {lesson.room!r}: add it with `rollcall-hub room add`"
-    if lesson.section not in sections:
-        yield f"there is no section {lesson.section!r}: add it with `rollcall-hub section add`"
-
-
-def _overlap_problems(
-    found: Iterable[Overlap], line_of: Mapping[tuple[str, str, datetime], int], zone: tzinfo
-) -> Iterable[RowProblem]:
-    for overlap in found:
-        # Told at the row a person would change: the later line of the file. Both on record: not this file's fault.
-        own, other = sorted((overlap.later, overlap.earlier), key=lambda lesson: -line_of.get(lesson.key, 0))
-        if own.key in line_of:
-            where = f"line {line_of[other.key]}" if other.key in line_of else "on record"
-            yield RowProblem(line_of[own.key], f"{overlap_refusal(own, other, zone)} ({where})")
-
-
-def overlap_refusal(own: LessonFields, other: LessonFields, zone: tzinfo) -> str:
-    """Return the sentence that names two lessons that need one room at one time."""
-    return f"{own.described(zone)} overlaps with {other.described(zone)}"
+def short_texts(cells: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return label, group and teacher of a row or a form; each may be missing. Raises BadInput."""
+    label, group, teacher = (
+        clean_text(cells.get(name, ""), name, MAX_SHORT_NAME) for name in ("label", "group", "teacher")
+    )
+    return label, group, teacher

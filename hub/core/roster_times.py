@@ -1,13 +1,19 @@
 """Times as a school writes them: ISO format, in the school's time zone unless an offset is written."""
 
 import re
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Literal
 
 from hub.core.errors import BadInput
 
 _FORM = re.compile(r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?$", re.ASCII)
 _EXAMPLE = "write it like 2026-09-01T08:00 or 2026-09-01T08:00+02:00"
 _YEARS_AROUND = 5
+_HOURS = 24
+_MINUTES = 60
+
+Clock = Literal["", "skipped", "twice"]
+"""What is odd about a time of day on a day: the clocks skip it, or it happens twice."""
 
 
 def school_time(text: str, zone: tzinfo, what: str) -> datetime:
@@ -73,3 +79,24 @@ def day_of(moment: datetime, zone: tzinfo) -> date:
 def local_iso(moment: datetime, zone: tzinfo) -> str:
     """Return the moment in the school's time zone with its offset, to the second."""
     return moment.astimezone(zone).replace(microsecond=0).isoformat()
+
+
+def school_clock(text: str, what: str) -> time:
+    """Return a time of day written as 08:00 or 8:00. Raises BadInput."""
+    form = re.fullmatch(r"(\d{1,2}):(\d{2})(?::00)?", text.strip(), re.ASCII)
+    if form is not None and int(form[1]) < _HOURS and int(form[2]) < _MINUTES:
+        return time(int(form[1]), int(form[2]))
+    raise BadInput(f"{what} {text.strip()[:40]!r} is not a time of day: write it like 08:00")
+
+
+def moment_on(day: date, clock: time, zone: tzinfo) -> tuple[datetime, Clock]:
+    """Return the moment in UTC at which the school's clock shows `clock` on `day`, and what is odd about it.
+
+    As in RFC 5545: a time that the clocks skip is later by what they skip, of one that happens twice it is the first.
+    """
+    first, second = (datetime.combine(day, clock, zone).replace(fold=fold) for fold in (0, 1))
+    moment = first.astimezone(UTC)
+    if first.utcoffset() == second.utcoffset():
+        return moment, ""
+    skipped = moment.astimezone(zone).replace(tzinfo=None) != first.replace(tzinfo=None)
+    return moment, "skipped" if skipped else "twice"

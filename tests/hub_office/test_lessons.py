@@ -1,15 +1,21 @@
 """The timetable on a real database."""
 
-from datetime import UTC, date, datetime
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from hub.adapters.clock import SystemClock
 from hub.core.csv_reading import RowsRefused
 from hub.core.errors import BadInput, Conflict, NotFound
-from hub.office import lessons, rooms, sections, students
-from tests.hub_office.conftest import OfficeUnderTest
+from hub.office import lesson_changes, lessons, rooms, sections, students
+from hub.office.lesson_changes import LessonChoice, LessonEdit
+from hub.office.lesson_effects import LessonsClash
+from tests.hub_office.conftest import OfficeUnderTest, invoke
 
 HEADER = "room,section,label,starts_at,ends_at\n"
+DAY = date(2026, 9, 1)
 FILE = (
     HEADER
     + "12,7b,Maths,2026-09-01T08:00,2026-09-01T08:45\n"
@@ -105,3 +111,153 @@ def test_a_lesson_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(error, match=sentence):
         lessons.add_lesson(school.office, form("2026-09-01T08:00", "2026-09-01T08:45") | wrong)
+
+
+def meant(at: str, *, room: str | None = "12", section: str | None = None) -> LessonChoice:
+    return LessonChoice(room=room, section=section, at=datetime.fromisoformat(at + "+02:00"))
+
+
+def states(school: OfficeUnderTest) -> list[str]:
+    found = lessons.list_lessons(school.office, DAY, date(2026, 9, 3))
+    return [
+        f"{one.fields.starts_at:%d %H:%M} {one.fields.room} {one.fields.label} {one.fields.teacher}"
+        f"{' cancelled' * one.cancelled}{one.note and f' ({one.note})'}"
+        for one in found
+    ]
+
+
+def test_what_a_lesson_needs_is_free(school: OfficeUnderTest) -> None:
+    sections.add_group(school.office, "7b", "Latin")
+    taught = form("2026-09-01T08:00", "2026-09-01T08:45") | {"teacher": "Ms Iyer", "group": "Latin"}
+    lessons.add_lesson(school.office, taught)
+    with pytest.raises(NotFound, match="section 7b has no group 'Greek'"):
+        lessons.add_lesson(school.office, taught | {"group": "Greek"})
+    with pytest.raises(LessonsClash, match="7b would be in two places at once"):
+        lessons.add_lesson(school.office, form("2026-09-01T08:30", "2026-09-01T09:00", room="13"))
+    elsewhere = form("2026-09-01T08:30", "2026-09-01T09:00", room="13", section="8a") | {"teacher": "Ms Iyer"}
+    with pytest.raises(LessonsClash, match="Ms Iyer would teach in two places at once"):
+        lessons.add_lesson(school.office, elsewhere)
+    lessons.add_lesson(school.office, elsewhere, teacher_conflicts=True)
+    assert school.count("lessons") == 2
+
+
+def test_a_list_of_lessons_goes_out_and_comes_back(school: OfficeUnderTest) -> None:
+    sections.add_group(school.office, "7b", "=Latin")
+    rich = (
+        "room,section,label,starts_at,ends_at,group,teacher\n"
+        '12,7b,"+Maths, advanced",2026-09-01T08:00,2026-09-01T08:45,=Latin,O\'Neil\n'
+        "13,8a,\u6570\u5b66,2026-10-25T02:30+01:00,2026-10-25T03:15+01:00,,\n"
+    )
+    assert len(lessons.import_lessons(school.office, rich.encode()).added) == 2
+    content = lessons.export_lessons(school.office, DAY, date(2026, 10, 31), bom=True).content
+    again = lessons.import_lessons(school.office, content, update=True)
+    assert (again.added, again.changed, again.unchanged) == ((), (), 2)
+    # A file without the optional columns leaves what is in them.
+    plain = (HEADER + '12,7b,"+Maths, advanced",2026-09-01T08:00,2026-09-01T08:45\n').encode()
+    assert lessons.import_lessons(school.office, plain).unchanged == 1
+
+
+def test_a_lesson_is_cancelled_and_restored_once_each(school: OfficeUnderTest) -> None:
+    office = school.office
+    lessons.import_lessons(office, FILE)
+    school.clean()
+    before = school.revision()
+    first = lesson_changes.cancel_lesson(office, meant("2026-09-01T08:10"), note="ill")
+    assert (first.before.cancelled, first.after.cancelled, first.after.by_hand) == (False, True, False)
+    assert (school.revision(), school.dirty()) == (before + 1, [("1", "2026-09-01"), ("2", "2026-09-01")])
+    again = lesson_changes.cancel_lesson(office, meant("2026-09-01T08:10"))
+    assert again.before == again.after
+    assert (school.revision(), states(school)) == (
+        before + 1,
+        ["01 06:00 12 Maths  cancelled (ill)", "01 06:45 12 Art "],
+    )
+    with pytest.raises(RowsRefused, match="was cancelled: `rollcall-hub lesson restore --id"):
+        lessons.import_lessons(office, FILE, update=True)
+    assert b"Maths" not in lessons.export_lessons(office, DAY, DAY).content
+    # Its place in the records is taken; its room and its students are free.
+    with pytest.raises(LessonsClash, match="was cancelled and is on record"):
+        lessons.add_lesson(office, form("2026-09-01T08:00", "2026-09-01T08:45"))
+    lessons.add_lesson(office, form("2026-09-01T08:05", "2026-09-01T08:45", section="8a"))
+    with pytest.raises(LessonsClash, match="overlaps with 'Maths' of 8a"):
+        lesson_changes.restore_lesson(office, meant("2026-09-01T08:10", section="7b"))
+    lesson_changes.delete_lesson(office, meant("2026-09-01T08:10", section="8a"))
+    lesson_changes.restore_lesson(office, meant("2026-09-01T08:10"))
+    twice = lesson_changes.restore_lesson(office, meant("2026-09-01T08:10"))
+    assert twice.before == twice.after
+    assert school.actions()[-2:] == ["lesson.delete", "lesson.restore"]
+
+
+def test_one_lesson_changes_and_nothing_else(school: OfficeUnderTest) -> None:
+    office = school.office
+    lessons.import_lessons(office, FILE)
+    with pytest.raises(LessonsClash, match="overlaps with 'Art'"):
+        lesson_changes.change_lesson(
+            office, meant("2026-09-01T08:10"), LessonEdit(ends_at=datetime(2026, 9, 1, 7, tzinfo=UTC))
+        )
+    for edit, error in (
+        (LessonEdit(room="99"), NotFound),
+        (LessonEdit(ends_at=datetime(2026, 9, 1, 5, tzinfo=UTC)), BadInput),
+        (LessonEdit(note="x" * 201), BadInput),
+    ):
+        with pytest.raises(error):
+            lesson_changes.change_lesson(office, meant("2026-09-01T08:10"), edit)
+    lesson_changes.change_lesson(
+        office, meant("2026-09-01T08:10"), LessonEdit(room="13", teacher="Mr Cole", note="sub")
+    )
+    moved = LessonEdit(starts_at=datetime(2026, 9, 2, 9, tzinfo=UTC))
+    done = lesson_changes.change_lesson(office, meant("2026-09-01T08:45"), moved)
+    assert done.after.fields.ends_at - done.after.fields.starts_at == timedelta(minutes=45)
+    assert states(school) == ["01 06:00 13 Maths Mr Cole (sub)", "02 09:00 12 Art "]
+    for choice in (meant("2026-09-01T07:00"), LessonChoice(lesson_id="01990000-0000-7000-8000-000000000001")):
+        with pytest.raises(NotFound):
+            lesson_changes.cancel_lesson(office, choice)
+    with pytest.raises(BadInput, match="which lesson"):
+        lesson_changes.cancel_lesson(office, LessonChoice(room="12"))
+    log = school.rows("select detail from audit where action = 'lesson.change'")
+    assert "Cole" not in str(log)
+    assert "teacher" in str(log)
+
+
+def test_what_somebody_spoke_about_is_not_deleted_nor_moved_to_another_day(school: OfficeUnderTest) -> None:
+    lessons.import_lessons(school.office, FILE)
+    school.do(
+        "insert into closings (id, lesson_id, closed_at, closed_by) "
+        "select random_bytes(16), id, now(), 't' from lessons where label = 'Art'"
+    )
+    with pytest.raises(Conflict, match="has marks, a closing or attendance"):
+        lesson_changes.delete_lesson(school.office, meant("2026-09-01T08:45"))
+    with pytest.raises(Conflict, match="cannot move to 2026-09-02"):
+        lesson_changes.change_lesson(
+            school.office, meant("2026-09-01T08:45"), LessonEdit(starts_at=datetime(2026, 9, 2, 9, tzinfo=UTC))
+        )
+    assert lesson_changes.delete_lesson(school.office, meant("2026-09-01T08:00")).fields.label == "Maths"
+    assert school.count("lessons") == 2
+
+
+def test_the_commands_say_what_happens(school: OfficeUnderTest, tmp_path: Path) -> None:
+    file = tmp_path / "lessons.csv"
+    # Commands live by the real clock, by which a lesson is not too far away.
+    year = SystemClock().now().year + 1
+    file.write_text(FILE.decode().replace("2026", str(year)))
+
+    def run(*words: str) -> str:
+        result = invoke(school, "lesson", *words)
+        assert result.exit_code == 0, result.stderr
+        return str(result.stdout)
+
+    assert "Would add 3" in run("import", str(file), "--dry-run")
+    assert "Added 3" in run("import", str(file))
+    this = ("--room", "12", "--at", f"{year}-09-01T08:00")
+    assert "is cancelled." in run("cancel", *this)
+    assert "is cancelled already." in run("cancel", *this)
+    days = ("--from", f"{year}-09-01", "--to", f"{year}-09-01")
+    listed = json.loads(run("list", *days, "--json"))
+    assert [(one["label"], one["state"]) for one in listed] == [("Maths", "cancelled"), ("Art", "")]
+    assert "takes place." in run("restore", "--id", listed[0]["lesson_id"])
+    assert "in 13" in run("change", *this, "--to-room", "13", "--teacher", "Mr Cole")
+    out = tmp_path / "out.csv"
+    assert json.loads(run("export", str(out), *days, "--json"))["lessons"] == 2
+    assert "Mr Cole" in out.read_text()
+    assert "Deleted: 'Maths'" in run("delete", "--section", "7b", "--at", f"{year}-09-01T08:00")
+    for words in (("cancel", "--id", "x"), ("change", *this), ("cancel", "--room", "12")):
+        assert invoke(school, "lesson", *words).exit_code == 1

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from hub.core.csv_reading import Reading, Row, RowsRefused
 from hub.core.errors import BadInput
-from hub.core.roster_lessons import Lesson, LessonFields, LessonPlan, lesson_fields, overlaps, plan_lessons
+from hub.core.roster_lesson_plan import Wishes, plan_lessons
+from hub.core.roster_lessons import Lesson, LessonFields, LessonPlan, Places, lesson_fields
 from hub.core.roster_times import day_bounds, school_day, school_time
+from hub.core.timetable_clashes import clashes
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
@@ -90,16 +92,16 @@ def lesson(start_min: int, minutes: int, *, section: str = "7b", room: str = "12
 def plan(*new: LessonFields, known: list[LessonFields] | None = None, update: bool = False) -> LessonPlan:
     rows = Reading(tuple(Row(line, fields) for line, fields in enumerate(new, start=2)))
     on_record = [Lesson(str(number), fields) for number, fields in enumerate(known or [])]
-    return plan_lessons(rows, on_record, {"12", "13"}, {"7b", "8a"}, update=update, zone=BERLIN)
+    return plan_lessons(rows, on_record, Places({"12", "13"}, {"7b", "8a"}), Wishes(update=update), BERLIN)
 
 
 def test_lessons_that_touch_do_not_overlap() -> None:
-    assert overlaps([lesson(0, 45), lesson(45, 45), lesson(0, 45, room="13")]) == []
+    assert clashes([lesson(0, 45), lesson(45, 45), lesson(0, 45, room="13", section="8a")]) == []
 
 
 def test_a_long_lesson_overlaps_with_every_one_inside_it() -> None:
-    found = overlaps([lesson(0, 180, label="long"), lesson(10, 10), lesson(60, 10)])
-    assert [overlap.earlier.label for overlap in found] == ["long", "long"]
+    found = clashes([lesson(0, 180, label="long"), lesson(10, 10), lesson(60, 10)])
+    assert [clash.earlier.label for clash in found] == ["long", "long"]
 
 
 def test_an_overlap_names_both_lessons_at_the_later_line() -> None:
