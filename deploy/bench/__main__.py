@@ -20,6 +20,7 @@ from deploy.bench.edge_commit import measure_edge_commits
 from deploy.bench.embedding import measure_embedding
 from deploy.bench.figures import Report
 from deploy.bench.ingest import measure_ingest
+from deploy.bench.register import measure_register
 from deploy.bench.unit_process import measure_unit_process
 from deploy.bench.video import measure_video
 from deploy.environment import PROJECT, shared_data_folder
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Contest], None]] = {
     "commit": measure_commit,
     "journal": measure_edge_commits,
     "ingest": measure_ingest,
+    "register": measure_register,
     "unit": measure_unit_process,
     "detect": measure_detection,
 }

@@ -56,6 +56,10 @@ class Effort:
     """Batches of 100 events that each unit of a fleet had waiting."""
     fleet_units: int = 1000
     edge_commits: int = 2000
+    register_students: int = 1200
+    register_days: int = 60
+    """School days of a term, each of six lessons."""
+    register_repeats: int = 20
 
 
 QUICK = Effort(
@@ -73,6 +77,9 @@ QUICK = Effort(
     backlog_batches=2,
     fleet_units=40,
     edge_commits=50,
+    register_students=60,
+    register_days=2,
+    register_repeats=3,
 )
 
 

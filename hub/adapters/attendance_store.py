@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection, func, literal_column, select
 
-from hub.adapters.membership import belonged
-from hub.adapters.schema import dirty_students, hub_facts, lessons, student_sections, units
-from hub.adapters.sql_literals import run_text, time_text, uuid_text
+from hub.adapters.membership import expected
+from hub.adapters.schema import dirty_students, hub_facts, lessons, student_sections, unit_rooms, units
+from hub.adapters.sql_literals import run_text, time_text, uuid_text, word_text
 
 ENDED_UNTIL = "register.ended_until"
 """Until when the students of lessons that ended were marked for it: of `hub_facts`."""
@@ -17,27 +17,40 @@ LONGEST_EARLY = timedelta(hours=3)
 """The settings allow no more for coming early."""
 
 
-def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterable[date]) -> None:
+Pair = tuple[str, date]
+"""A student and a local day."""
+
+
+def mark_dirty(connection: Connection, student_ids: Iterable[str], days: Iterable[date], cause: str = "") -> None:
     """Ask for the register of these students on these local days to be derived again.
 
     To be called in the transaction that changes lessons, sections, consents or marks. Marking twice is harmless; an
     identifier of no student derives nothing. Rows are written in one order everywhere, so that two writers wait for
-    each other instead of deadlocking.
+    each other instead of deadlocking. `cause` is a word that the audit log gives as the reason, such as "mark".
     """
-    mark_pairs(connection, {(student_id, day) for day in set(days) for student_id in set(student_ids)})
+    mark_pairs(connection, {(student_id, day) for day in set(days) for student_id in set(student_ids)}, cause)
 
 
-def mark_pairs(connection: Connection, pairs: Collection[tuple[str, date]]) -> None:
-    """Mark students, each on a local day of theirs, in one statement."""
-    if not pairs:
+def mark_pairs(connection: Connection, pairs: Collection[Pair], cause: str = "") -> None:
+    """Mark students, each on a local day of theirs, in one statement; of several causes the newest is kept."""
+    mark_caused(connection, dict.fromkeys(pairs, cause))
+
+
+def mark_caused(connection: Connection, causes: Mapping[Pair, str]) -> None:
+    """Mark students, each on a local day of theirs and with a cause of its own, in one statement."""
+    if not causes:
         return
     # Written out: bound one by one the values of a thousand marks would cost more than the events they are for. With
     # the table: in the form for MySQL 8 a bare column could be that of the new row as well.
-    rows = ",".join(f"({uuid_text(student_id)},'{day.isoformat()}',1)" for student_id, day in sorted(pairs))
+    rows = ",".join(
+        f"({uuid_text(student_id)},'{day.isoformat()}',1,{word_text(causes[student_id, day])})"
+        for student_id, day in sorted(causes)
+    )
     run_text(
         connection,
-        f"insert into {dirty_students.name} (student_id, day, mark) values {rows}"  # noqa: S608 (literals made by us)
-        f" on duplicate key update mark = {dirty_students.name}.mark + 1",
+        f"insert into {dirty_students.name} (student_id, day, mark, cause) values {rows}"  # noqa: S608 (literals made by us)
+        f" on duplicate key update mark = {dirty_students.name}.mark + 1,"
+        f" cause = if(values(cause) = '', {dirty_students.name}.cause, values(cause))",
     )
 
 
@@ -90,8 +103,10 @@ def covered(connection: Connection, watched: Iterable[Watched], zone: ZoneInfo) 
         select(student_sections.c.student_id, lessons.c.starts_at)
         .distinct()
         .select_from(units)
-        .join(lessons, lessons.c.room_id == units.c.room_id)
-        .join(student_sections, belonged())
+        # Every room it ever was in: of one that was carried elsewhere a few too many are derived.
+        .outerjoin(unit_rooms, unit_rooms.c.unit_id == units.c.id)
+        .join(lessons, lessons.c.room_id == func.coalesce(unit_rooms.c.room_id, units.c.room_id))
+        .join(student_sections, expected())
         .where(literal_column(f"({' or '.join(conditions)})"))
     )
     return _pairs(((row.student_id, row.starts_at) for row in found), zone)
@@ -109,9 +124,11 @@ def _together(watched: Iterable[Watched]) -> list[Watched]:
     return joined
 
 
-def mark_lessons(connection: Connection, lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> None:
+def mark_lessons(
+    connection: Connection, lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo, cause: str = ""
+) -> None:
     """Mark pairs of a student and the start of one of their lessons."""
-    mark_pairs(connection, _pairs(lessons_of, zone))
+    mark_pairs(connection, _pairs(lessons_of, zone), cause)
 
 
 def _pairs(lessons_of: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> set[tuple[str, date]]:
@@ -130,7 +147,7 @@ def attended_within(
     found = connection.execute(
         select(student_sections.c.student_id, lessons.c.starts_at, lessons.c.ends_at)
         .select_from(lessons)
-        .join(student_sections, belonged())
+        .join(student_sections, expected())
         .where(
             student_sections.c.student_id.in_(sorted(bounds)),
             lessons.c.starts_at < max(latest for _, latest in bounds.values()) + LONGEST_EARLY,

@@ -4,6 +4,7 @@ Those of a boot of which nothing is known are only called estimated: their dates
 `undated_boots`, so that what is told about it later touches none of them.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -40,14 +41,18 @@ _KEEPS = (
 )
 # On one day in UTC each, before and after: its first and its last moment name every local day of those between.
 _CONCERNED = (
-    "select student_id, kind = 'coverage' as covers, min(at_corrected) as old_first, max(at_corrected) as old_last,"
+    "select student_id, kind = 'coverage' as covers, kind = 'review' as reviews,"
+    " min(at_corrected) as old_first, max(at_corrected) as old_last,"
     " min(new_at) as new_first, max(new_at) as new_last, min(at_earliest) as old_earliest,"
     " max(at_latest) as old_latest from (select student_id, kind, at_corrected, at_earliest, at_latest,"
     " {at} as new_at from {source} where {scope}) as moved"
-    " group by student_id, kind = 'coverage', date(at_corrected), date(new_at)"
+    " group by student_id, kind = 'coverage', kind = 'review', date(at_corrected), date(new_at)"
 )
 _MOMENTS = ("old_first", "old_last", "new_first", "new_last", "old_earliest", "old_latest")
 _COVERAGE = "select body, at_corrected, {at} as new_at from {source} where {scope} and kind = 'coverage'"
+_REVIEWS = (
+    "select body, at_corrected, at_earliest, at_latest, {at} as new_at from {source} where {scope} and kind = 'review'"
+)
 _CHANGE = (
     "update {source} set at_corrected = {at}, time_basis = {basis}, at_earliest = null, at_latest = null where {scope}"
 )
@@ -140,7 +145,7 @@ def of_undated_boot() -> ColumnElement[bool]:
     return and_(*(events.c[name] == undated_boots.c[name] for name in names))
 
 
-def when(row: Row[Any]) -> tuple[datetime, tuple[datetime, datetime] | None]:
+def when(row: Row[*tuple[Any, ...]]) -> tuple[datetime, tuple[datetime, datetime] | None]:
     """Return when an event was; and if nobody knows, between which moments. `row`: `events` and ESTIMATE."""
     if row.time_basis != "estimated":
         return row.at_corrected, None
@@ -199,8 +204,23 @@ def apply(connection: Connection, change: Change, moved: Moved, now: datetime) -
             moved.add_bounds(row.student_id, (row.old_earliest, row.old_latest))
     if any(row.covers for row in grouped):
         moved.watched += _watched(connection, change, now)
+    if any(row.reviews for row in grouped):
+        _note_reviews(connection, change, moved)
     connection.execute(change.bound(_CHANGE))
     return True
+
+
+def candidates_of(body: str) -> list[str]:
+    """Return the students whom a sighting that nobody has decided may show; `body` is that of a `review` event."""
+    return [str(one["student_id"]) for one in json.loads(body)["candidates"]]
+
+
+def _note_reviews(connection: Connection, change: Change, moved: Moved) -> None:
+    times = dict.fromkeys(("at_corrected", "at_earliest", "at_latest", "new_at"), UtcColumn)
+    for row in connection.execute(change.bound(_REVIEWS).columns(**times)):
+        for student_id in candidates_of(row.body):
+            moved.add(student_id, (row.at_corrected, row.new_at))
+            moved.add_bounds(student_id, (row.at_earliest, row.at_latest))
 
 
 def _watched(connection: Connection, change: Change, now: datetime) -> list[Watched]:

@@ -14,8 +14,16 @@ from mysql.connector.connection_cext import MySQLInterfaceError  # type: ignore[
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from hub.adapters import anchor_store, audit_store, quarantine_room, quarantine_store, stream_marks, unit_store
-from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_pairs
+from hub.adapters import (
+    anchor_store,
+    audit_store,
+    erased_notes,
+    quarantine_room,
+    quarantine_store,
+    stream_marks,
+    unit_store,
+)
+from hub.adapters.attendance_store import LocalDays, Watched, covered, mark_caused
 from hub.adapters.database import Database
 from hub.adapters.event_rows import insert_events
 from hub.adapters.mysql_errors import errno_of
@@ -102,14 +110,15 @@ class MySqlEventStore:
         served = [batch for batch in ours if (batch.unit_id, batch.epoch) in marks]
         known = Known(_on_record(connection, served) if reading else ())
         verdicts = [judge(batch, known) for batch in served]
+        erased_notes.drop_from_new(connection, verdicts)
         # A key that is taken fails the statement: then everything is judged again by reading.
         insert_events(connection, ((row, v.batch.received_at) for v in verdicts for row in v.new))
         self._settle_quarantine(connection, verdicts)
-        pairs = self._concerned(connection, verdicts)
-        pairs |= anchor_store.rewrite(connection, verdicts, self._zone)
+        causes = dict.fromkeys(self._concerned(connection, verdicts), "event")
+        redated = anchor_store.rewrite(connection, verdicts, self._zone)
         highs, passed = self._advance_streams(connection, marks, verdicts)
         # Last, all at once and in one order: two transactions that mark the same students wait and do not deadlock.
-        mark_pairs(connection, pairs | passed)
+        mark_caused(connection, causes | dict.fromkeys(passed, "event") | dict.fromkeys(redated, "redated"))
         done = {id(batch): Taken(batch, busy(batch, _TOO_MANY_RETRY_S), too_many_streams=True) for batch in ours}
         done |= {id(verdict.batch): _taken(verdict, highs) for verdict in verdicts}
         return [done.get(id(batch), Taken(batch, None)) for batch in batches]
@@ -123,6 +132,8 @@ class MySqlEventStore:
         for verdict in verdicts:
             if verdict.batch.unit_id in waiting:
                 quarantine_store.resolve(connection, verdict)
+        for verdict in verdicts:
+            verdict.refused = erased_notes.drop_from_refused(connection, verdict.refused)
         quarantine_store.keep_refused(connection, [(one, v.batch.received_at) for v in verdicts for one in v.refused])
 
     def _concerned(self, connection: Connection, verdicts: Sequence[Verdict]) -> set[tuple[str, date]]:
@@ -139,6 +150,10 @@ class MySqlEventStore:
                     event = row.event
                     since = watched_since(event.since, event.at, event.watched_s, event.at)
                     watched.append(Watched(row.unit_id, since, event.at, now))
+                elif row.event.kind == "review":
+                    # Whoever it may have been is not called Not seen before somebody has decided.
+                    day = self._days.of(row.event.at)
+                    pairs.update((one.student_id, day) for one in row.event.candidates)
         return pairs | covered(connection, watched, self._zone)
 
     def _advance_streams(

@@ -5,6 +5,7 @@ a term. So nobody is marked where events arrive. Whoever derives the register co
 it was last told, when nothing else waits: however many changes there were meanwhile, it is told once.
 """
 
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.mysql import insert
 
 from hub.adapters.attendance_store import attended_within, mark_pairs
 from hub.adapters.database import Database
-from hub.adapters.event_dates import BOOT_US, Place
+from hub.adapters.event_dates import BOOT_US, Place, candidates_of
 from hub.adapters.schema import attendance, events, undated_boots, undated_told
 from hub.core.dating import moment
 from hub.core.dating_bounds import Estimate
@@ -56,7 +57,11 @@ def depending(
     of_boot = (events.c.unit_id == place.unit_id, events.c.boot_id == place.boot_id, events.c.student_id.is_not(None))
     span = (func.min(BOOT_US).label("first"), func.max(BOOT_US).label("last"))
     rows = connection.execute(select(events.c.student_id, *span).where(*of_boot).group_by(events.c.student_id)).all()
-    bounds = {row.student_id: (moment(widest[0] + row.first), moment(widest[1] + row.last)) for row in rows}
+    reach = {row.student_id: (row.first, row.last) for row in rows}
+    for student_id, boot_us in _candidates(connection, place):
+        first, last = reach.get(student_id, (boot_us, boot_us))
+        reach[student_id] = min(first, boot_us), max(last, boot_us)
+    bounds = {one: (moment(widest[0] + first), moment(widest[1] + last)) for one, (first, last) in reach.items()}
     pairs = attended_within(connection, bounds, zone) | _decided(connection, [*bounds])
     if guess is not None and guess.latest_us - guess.earliest_us < _DAY_US:
         # Known so well it may decide a day without lessons. By days in UTC: their ends name every local day of them.
@@ -66,6 +71,14 @@ def depending(
             ends = (moment(guess.earliest_us + row.first), moment(guess.earliest_us + row.last))
             pairs.update((row.student_id, one.astimezone(zone).date()) for one in ends)
     return pairs
+
+
+def _candidates(connection: Connection, place: Place) -> Iterator[tuple[str, int]]:
+    """Yield whom the boot's undecided sightings may show, each with the boot's clock then, in microseconds."""
+    of_boot = (events.c.unit_id == place.unit_id, events.c.boot_id == place.boot_id, events.c.kind == "review")
+    for row in connection.execute(select(events.c.body, BOOT_US.label("boot_us")).where(*of_boot)):
+        for student_id in candidates_of(row.body):
+            yield student_id, row.boot_us
 
 
 def _decided(connection: Connection, student_ids: list[str]) -> Pairs:

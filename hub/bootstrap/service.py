@@ -5,7 +5,6 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from hub.adapters.clock import SystemClock
@@ -18,11 +17,12 @@ from hub.adapters.pack_shelf import FolderShelf
 from hub.adapters.register_deriving import MySqlRegisterStore
 from hub.adapters.worker_process import Pipes, hear_greeted, stop_with_parent, tell_greeted
 from hub.bootstrap.office import open_database, open_keys
-from hub.core.attendance import Rules, SchoolDays
+from hub.core.attendance_facts import SchoolDays
 from hub.core.calibration import Calibration, head_points
 from hub.core.errors import BrokerRefused, Fault, StoreUnavailable
 from hub.core.ingest import limits
 from hub.core.roles import Role, subscriptions
+from hub.core.student_margins import MarginRise, rises_for
 from hub.loops.calibrate import CalibrationLoop
 from hub.loops.derive import DeriveLoop
 from hub.loops.desk import Greeted
@@ -30,12 +30,15 @@ from hub.loops.ingest import MOST_ARRIVALS, IngestLoop, Wanting
 from hub.loops.ingest_state import IngestState
 from hub.loops.publisher import PublisherLoop
 from hub.loops.requests import Requests
+from hub.loops.retention import RetentionLoop
 from hub.loops.supervisor import Loop, Supervisor
 from hub.loops.workers import Workers
 from hub.office import calibration
 from hub.office.context import Office
+from hub.office.retention import DailyRun
+from hub.office.rules_of_settings import of_settings
 from hub.settings import BrokerSettings, HubSettings
-from protocol.content import Want
+from protocol.content import Scope, Want
 from recognition.adapters.pack_files import Pack, read_pack
 
 LOG = logging.getLogger("rollcall.hub")
@@ -43,8 +46,8 @@ SERVICE_ACTOR = "rollcall-hub serve"
 _PRESSED = 0.05
 """How full the inbox is when more comes in than is committed."""
 
-_OTHER_CONNECTIONS = 6
-"""To the database: for the desk, audits, the publisher, the derivation, a calibration and one to spare."""
+_OTHER_CONNECTIONS = 7
+"""To the database: for the desk, audits, the publisher, the derivation, a calibration, retention and one to spare."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -79,6 +82,15 @@ def points_of(pack: Pack, fpir: float) -> Callable[[Calibration | None, Sequence
         return head_points(newest, pack.statistics, sizes, fpir)
 
     return points
+
+
+def rises_of(pack: Pack, fpir: float) -> Callable[[Calibration | None, Sequence[int]], Mapping[Scope, MarginRise]]:
+    """Return the function from the same to what a rejection adds to a student's margin."""
+
+    def rises(newest: Calibration | None, sizes: Sequence[int]) -> Mapping[Scope, MarginRise]:
+        return rises_for(newest, pack.statistics, sizes, fpir)
+
+    return rises
 
 
 def _nobody(_unit_id: str) -> None:
@@ -125,14 +137,16 @@ class Service:
         self._keys = open_keys(settings)
         self._pack = read_pack(settings.recognition.pack_dir)
         self._shelf = FolderShelf(self._pack)
+        self._daily = DailyRun()
         self._database = open_database(settings.database, at_least=settings.serve.lanes + _OTHER_CONNECTIONS)
         self._link = open_link(settings, self._clock, self._role)
         self._making = GalleryMaking(
             site=settings.site,
             pack_id=self._pack.pack_id,
-            hub_key=self._keys.hub_key(),
+            hub_key=self._keys.ring(),
             signing_key=self._keys.signing_key(),
             points=points_of(self._pack, settings.recognition.fpir),
+            rises=rises_of(self._pack, settings.recognition.fpir),
             wrong_room_scope=settings.recognition.wrong_room_scope,
             pack_list=self._shelf.listed,
         )
@@ -196,6 +210,10 @@ class Service:
         outcome = calibration.calibrate(office, self._pack, only_if_due=True)
         return None if outcome is None else outcome.calibration
 
+    def _retention(self) -> bool:
+        office = Office(self._settings, self._database, self._keys, self._clock, actor=SERVICE_ACTOR)
+        return self._daily.step(office)
+
     def _loops(self) -> list[Loop]:
         requests = Requests()
         if not self._role.first:
@@ -230,15 +248,8 @@ class Service:
 
     def _once(self, requests: Requests) -> list[Loop]:
         """Return the loops that only one process runs."""
-        rules = self._settings.attendance
         register = MySqlRegisterStore(
-            self._database,
-            SchoolDays(self._settings.zone, rules.day_from, rules.day_until),
-            Rules(
-                early=timedelta(minutes=rules.early_min),
-                late_after=timedelta(minutes=rules.late_after_min),
-                covered_share=rules.covered_share,
-            ),
+            self._database, SchoolDays(self._settings.zone), of_settings(self._settings.attendance)
         )
         return [
             PublisherLoop(
@@ -256,4 +267,5 @@ class Service:
                 pressed=lambda: self._link.inboxes.pressure > _PRESSED,
             ),
             CalibrationLoop(check=self._calibrate, pause=self._stopping.wait),
+            RetentionLoop(step=self._retention, pause=self._stopping.wait),
         ]

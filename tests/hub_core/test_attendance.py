@@ -1,62 +1,29 @@
 """The rules of the register, one sentence each, and what must hold for any day."""
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.attendance import Entry, Interval, Lesson, MarkMade, Rules, SchoolDays, StudentsDay, Watch, entries
+from hub.core.attendance import Interval, MarkMade, StudentsDay, Watch, entries
 from tests.hub_core.builders import START
-
-DAY = date(2026, 9, 1)
-RULES = Rules(early=timedelta(minutes=10), late_after=timedelta(minutes=10), covered_share=0.9)
-DAYS = SchoolDays(
-    ZoneInfo("Europe/Berlin"),
-    datetime(2026, 1, 1, 7).time(),  # noqa: DTZ001 (only its time of day)
-    datetime(2026, 1, 1, 18).time(),  # noqa: DTZ001
+from tests.hub_core.school_days import (
+    DAYS,
+    LATER,
+    OTHER_ROOM,
+    ROOM,
+    RULES,
+    a_day,
+    a_lesson,
+    at,
+    guessed,
+    marked,
+    only,
+    seen,
+    watched,
 )
-LATER = START + timedelta(days=1)
-ROOM, OTHER_ROOM = "room", "other room"
-
-
-def at(minutes: float) -> datetime:
-    """Minutes after the start of the day's first lesson."""
-    return START + timedelta(minutes=minutes)
-
-
-def a_lesson(start: float = 0, end: float = 45, name: str = "one", room: str = ROOM) -> Lesson:
-    return Lesson(name, room, DAY, at(start), at(end))
-
-
-def seen(start: float, end: float | None = None, room: str = ROOM) -> Interval:
-    return Interval("unit", room, at(start), at(start if end is None else end))
-
-
-def marked(
-    status: str, minutes: float, lesson_id: str | None = None, room: str = ROOM, order: tuple[str, int] = ("e", 1)
-) -> MarkMade:
-    return MarkMade("unit", room, at(minutes), status, lesson_id, "note", order)
-
-
-def watched(since: float, until: float, *, able: bool = True, share: float = 1.0, unit: str = "unit") -> Watch:
-    return Watch(unit, ROOM, at(since), at(until), (until - since) * 60 * share, able)
-
-
-def a_day(
-    *intervals: Interval,
-    lessons: tuple[Lesson, ...] | None = None,
-    marks: tuple[MarkMade, ...] = (),
-    watches: tuple[Watch, ...] = (),
-) -> StudentsDay:
-    return StudentsDay((a_lesson(),) if lessons is None else lessons, DAYS.window(DAY), intervals, marks, watches)
-
-
-def only(facts: StudentsDay, now: datetime = LATER) -> Entry:
-    [entry] = entries(facts, RULES, now)
-    return entry
 
 
 @pytest.mark.parametrize(
@@ -173,7 +140,8 @@ def test_without_lessons_nobody_unseen_is_written_and_nights_do_not_count() -> N
 def test_days_are_the_schools_also_when_clocks_change() -> None:
     first, end = DAYS.bounds(date(2026, 10, 25))
     assert end.timestamp() - first.timestamp() == 25 * 3600
-    assert DAYS.window(date(2026, 3, 29)).opens_at.isoformat() == "2026-03-29T07:00:00+02:00"
+    [window] = DAYS.windows(date(2026, 3, 29), RULES.sessions)
+    assert window.opens_at.isoformat() == "2026-03-29T07:00:00+02:00"
 
 
 minutes = st.integers(-60, 240)
@@ -229,11 +197,6 @@ def test_time_passing_only_adds_entries_of_lessons_that_ended(
 
 
 # ---- times that are only estimated -----------------------------------------------------------------------------------
-
-
-def guessed(start: float, earliest: float, latest: float, room: str = ROOM) -> Interval:
-    """In view at a time of which only bounds are known."""
-    return replace(seen(start, room=room), within=(at(earliest), at(latest)))
 
 
 def test_who_was_surely_in_the_lesson_is_present_with_a_note_whenever_it_was() -> None:
