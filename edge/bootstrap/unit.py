@@ -28,6 +28,7 @@ from edge.loops.delivery import DeliveryLoop
 from edge.loops.gallery import GalleryKeeper, NewPacks
 from edge.loops.health import Health
 from edge.loops.mailbox import Mailbox
+from edge.loops.marking import MarkDesk
 from edge.loops.overlay import LookSink
 from edge.loops.recorder import Recorder
 from edge.loops.supervisor import Supervisor
@@ -98,8 +99,9 @@ def _assemble(settings: EdgeSettings, disk: Disk, orders: Orders, watchers: Watc
     watching.recover()
     rhythm = rhythm_of(settings, mailbox, clock, health)
     capture = CaptureLoop(camera, mailbox, health, orders.stop, random.random, rhythm)
+    marks = MarkDesk(recorder, lambda: keeper.known.names, lambda: keeper.known.lessons, clock)
     desk = ControlDesk(
-        disk.journal, disk.csv, lambda: keeper.known.names, lambda: unit_status(disk, line.uplink, watching)
+        disk.journal, disk.csv, lambda: keeper.known.names, lambda: unit_status(disk, line.uplink, watching), marks
     )
     loops = main_loops(settings, capture, watching, line, orders) + side_loops(disk, copying, watchers.counter, desk)
     supervisor = Supervisor(loops, orders.stop, on_failure=orders.hurry.set)

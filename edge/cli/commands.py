@@ -176,6 +176,42 @@ def status(config: Config = None, as_json: Json = False) -> None:
     desk.show_status(_settings(config), as_json=as_json)
 
 
+@app.command()
+@command
+def mark(  # noqa: PLR0913, PLR0917 (each is an option of the command)
+    student: Annotated[
+        str | None, typer.Argument(metavar="STUDENT", help="Serial number, or a part of the name that only one has.")
+    ] = None,
+    config: Config = None,
+    status_word: Annotated[
+        str | None, typer.Option("--status", metavar="WORD", help="present, late, excused or absent.")
+    ] = None,
+    lesson: Annotated[
+        str | None,
+        typer.Option(help="`now`, or the id of one of the lessons in --list. Without it: the one that runs, if any."),
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why, for whoever reads the register.")] = "",
+    by: Annotated[str | None, typer.Option(metavar="WHO", help="Who says so. Default: your login name.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show whom the unit knows and what it wrote today.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Mark a student by hand, with or without a network: it wins over what the unit sees.
+
+    For example `rollcall-edge mark 0042 --status late --note bus`, or `rollcall-edge mark --list`. A wrong mark is put
+    right with another one, or at the hub.
+    """
+    from edge.cli import marks
+
+    if listing:
+        if student is not None or status_word is not None:
+            raise SettingsWrong("--list marks nobody", hint="leave the student and --status out")
+        marks.show(_settings(config), as_json=as_json)
+        return
+    if student is None or status_word is None:
+        raise SettingsWrong("say whom, and --status", hint="rollcall-edge mark 0042 --status present")
+    marks.mark(_settings(config), marks.Wish(student, status_word, lesson, note, by), as_json=as_json)
+
+
 letters_app = typer.Typer(
     name="dead-letters",
     help="What the hub refused and the unit keeps. It is never sent again by itself: look at it, put right what is "

@@ -4,7 +4,7 @@ There is one writer on a unit. Whoever only reads opens the record read-only bes
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -21,10 +21,12 @@ from edge.adapters.sqlite_journal import SqliteJournal
 from edge.bootstrap.record import csv_folder, record_status
 from edge.cli.output import console, errors, print_json
 from edge.cli.records import names_or_none, opened
-from edge.core.errors import CommandRefused, SettingsWrong, StorageFailed
+from edge.core.errors import CommandRefused, SettingsWrong, StorageDamaged, StorageFailed
 from edge.core.ports import DeadLetter
-from edge.loops.control import MOST_LETTERS
+from edge.loops.control import MOST_LETTERS, ControlDesk
+from edge.loops.copying import RecordCopy
 from edge.settings import EdgeSettings
+from protocol.events import Event
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -120,7 +122,7 @@ def retry_letters(settings: EdgeSettings, wanted: Letters, *, as_json: bool) -> 
     with _read(settings) as journal:
         letters = _chosen(journal.dead_letters(), wanted)
     count = 0
-    with _desk(settings) as ask_desk:
+    with at_desk(settings) as ask_desk:
         for start in range(0, len(letters), MOST_LETTERS):
             places = [[letter.epoch, letter.seq] for letter in letters[start : start + MOST_LETTERS]]
             count += int(ask_desk({"command": "retry", "letters": places})["retried"])
@@ -139,7 +141,7 @@ def rebuild_csv(settings: EdgeSettings, day: str | None, *, everything: bool, as
     if day is not None:
         _refuse_no_day(day)
     written: dict[str, int] = {}
-    with _desk(settings) as ask_desk:
+    with at_desk(settings) as ask_desk:
         days = [day] if day else list(ask_desk({"command": "csv_days"})["days"])
         if day is None and not everything:
             # The newest of which there is anything: this machine's clock may not know what day it is.
@@ -197,7 +199,7 @@ def _read(settings: EdgeSettings) -> Iterator[SqliteJournal]:
 
 
 @contextmanager
-def _desk(settings: EdgeSettings) -> Iterator[Ask]:
+def at_desk(settings: EdgeSettings) -> Iterator[Ask]:
     """Yield what answers requests: the unit that runs, or this program in its place."""
     folder = settings.storage.data_dir
     if ask(folder, {"command": "status"}) is not None:
@@ -207,16 +209,43 @@ def _desk(settings: EdgeSettings) -> Iterator[Ask]:
         raise StorageFailed(
             f"there is no {FILE_NAME} in {folder}", hint="start the unit once, or check storage.data_dir"
         )
+    with _standing_in(settings) as desk:
+        yield lambda request: _done(desk.answer(request))
+
+
+@contextmanager
+def _standing_in(settings: EdgeSettings) -> Iterator[ControlDesk]:
     # Only without a running unit this command opens the record to write.
     from edge.adapters.clock_system import SystemClock
     from edge.bootstrap.disk import open_disk
-    from edge.loops.control import ControlDesk
+    from edge.bootstrap.names import stored_room
     from edge.loops.health import Health
+    from edge.loops.marking import MarkDesk
+    from edge.loops.recorder import Recorder
 
-    with open_disk(settings, SystemClock(), Health()) as disk:
+    clock = SystemClock()
+    with open_disk(settings, clock, Health()) as disk:
         names = names_or_none(settings, disk.gallery)
-        desk = ControlDesk(disk.journal, disk.csv, lambda: names, dict)
-        yield lambda request: _done(desk.answer(request))
+        recorder = Recorder(disk.journal, _CopyAtOnce(disk.csv), disk.health, disk.storage, clock.monotonic_s)
+        marks = MarkDesk(recorder, lambda: names, lambda: stored_room(settings, disk.gallery).lessons, clock)
+        yield ControlDesk(disk.journal, disk.csv, lambda: names, dict, marks)
+
+
+@dataclass(frozen=True, slots=True)
+class _CopyAtOnce:
+    """The CSV copy of a record that no unit keeps now."""
+
+    copy: RecordCopy
+
+    def append(self, _events: Sequence[Event], names: Mapping[str, str]) -> None:
+        """Write the lines that lack; what cannot be written now, the unit writes when it runs again."""
+        try:
+            while self.copy.copy_some(names):
+                pass
+        except StorageDamaged:
+            raise
+        except StorageFailed as exc:
+            errors.print(f"[yellow]note:[/] the line in the CSV file comes later: {escape(str(exc))}", soft_wrap=True)
 
 
 def _done(answer: dict[str, Any] | None) -> dict[str, Any]:

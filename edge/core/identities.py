@@ -137,7 +137,7 @@ class Identities:
             if track.decision is None:
                 continue
             was = track.present_id
-            _decide(track, known, same_points=known.points == before.points)
+            _decide(track, known, same_points=_asks_the_same(known, before, was))
             if was is None or track.present_id != was:
                 # A new gallery is no new look at anybody: it may take a presence back, and make none.
                 track.present_id = None
@@ -202,8 +202,9 @@ class Identities:
 
 def _decide(track: TrackRecord, known: KnownStudents, *, same_points: bool = True) -> None:
     """Decide with the samples there are. The points grow with the looks, so that all of them together stay in FPIR."""
-    room = Scope(known.gallery, known.points)
-    wider = Scope(known.wider, known.wider_points) if known.wider and known.wider_points else None
+    extra = known.extra_margins
+    room = Scope(known.gallery, known.points, extra)
+    wider = Scope(known.wider, known.wider_points, extra) if known.wider and known.wider_points else None
     now = track.evidence.decide(room, known.look_alikes, wider)
     live = track.liveness is None or track.liveness.verdict() == "live"
     if now.kind == "present" and not live:
@@ -215,6 +216,13 @@ def _decide(track: TrackRecord, known: KnownStudents, *, same_points: bool = Tru
     elif track.present_id and not (may_stay and track.evidence.still(track.present_id, now, known.points)):
         track.present_id = None
     track.decision = now
+
+
+def _asks_the_same(known: KnownStudents, before: KnownStudents, student_id: str | None) -> bool:
+    """Say whether a student is found by the same score and the same lead as before."""
+    if known.points != before.points:
+        return False
+    return student_id is None or known.extra_margins.get(student_id) == before.extra_margins.get(student_id)
 
 
 def _is_usable(vector: Vector) -> bool:

@@ -33,6 +33,8 @@ class KnownStudents:
     wider: Gallery | None = None
     wider_points: OperatingPoints | None = None
     """For everybody with a template, the room's and the others, as a stranger could be taken for any of them."""
+    extra_margins: Mapping[str, float] = field(default_factory=dict)
+    """Of the few students whose sightings people rejected: how much further they must lead the next one."""
 
     def recognises(self, student_id: str) -> bool:
         """Say whether there is a template of this student of the room: names alone are for marks by hand."""
@@ -81,6 +83,7 @@ def know(
         look_alikes=frozenset(frozenset(pair) for pair in manifest.look_alikes),
         lessons=lessons,
         names={entry.student_id: entry.display_name for entry in manifest.entries},
+        extra_margins={entry.student_id: entry.extra_margin for entry in manifest.entries if entry.extra_margin},
     )
 
 

@@ -29,6 +29,14 @@ class CsvFiles(Protocol):
         ...
 
 
+class Marks(Protocol):
+    """Where people mark students."""
+
+    def answer(self, request: Mapping[str, Any]) -> Reply:
+        """Mark a student, or say why not. Raises StorageFull and StorageFailed: nothing is marked then."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ControlDesk:
     """Answers requests. One thread at a time; raises StorageFailed only when the disk is broken."""
@@ -39,6 +47,7 @@ class ControlDesk:
     """Returns the display names of the gallery in use by student id."""
     status: Callable[[], Reply]
     """Returns how the unit is."""
+    marks: Marks | None = None
 
     def answer(self, request: Mapping[str, Any]) -> Reply:
         """Do what is asked. `ok` says whether it was done; if not, `problem` and `hint` say why."""
@@ -48,6 +57,8 @@ class ControlDesk:
                     return {"ok": True, **self.status()}
                 case {"command": "retry", "letters": letters}:
                     return self._retry(letters)
+                case {"command": "mark"} if self.marks is not None:
+                    return self.marks.answer(request)
                 case {"command": "csv_days"}:
                     return {"ok": True, "days": self.csv.days()}
                 case {"command": "csv_rebuild", "day": str(day)}:

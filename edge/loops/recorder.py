@@ -87,6 +87,12 @@ class Recorder:
                 self._csv.append(stored, names)
             return stored
 
+    def write(self, event: Event, names: Mapping[str, str]) -> None:
+        """Commit an event for which somebody waits. Raises StorageFull and StorageFailed: it is then nowhere."""
+        with self._lock:
+            stored = self._append([event])
+            self._csv.append(stored, names)
+
     def _store(self) -> list[Event]:
         stored: list[Event] = []
         try:

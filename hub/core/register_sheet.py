@@ -1,49 +1,42 @@
 """The register of one day: students by lessons, every student with a status in every lesson they belong to."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
-
-from hub.core.belonging import Belonging
 
 UNMARKED = "Not observed"
 """Of whoever nobody has marked yet: with or without consent, enrolled or not, the same word."""
 
 DAY_LABEL = "Day"
+_SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SheetStudent:
-    """A line of the register. `section` is where the student belongs now, `history` where and when."""
+    """A line of the register. `section` is where the student belonged on that day, in the end."""
 
     student_id: str
     serial_number: str
     name: str
-    section_id: str | None
     section: str | None
-    history: tuple[Belonging, ...] | None = None
-    """None: always where they belong now."""
-
-    def belongs(self, lesson: "Occasion") -> bool:
-        """Whether the student was in the lesson's section when it began."""
-        if self.history is None or lesson.starts_at is None:
-            return lesson.section_id == self.section_id
-        return any(one.holds(lesson.section_id, lesson.starts_at) for one in self.history)
+    at_school: bool = True
+    """On that day: whoever has left, or has not joined yet, has no day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """A column: a lesson, or the whole day for students who have no lesson that day."""
+    """A column: a lesson, or a part of the day for students who have no lesson that day."""
 
     key: str
     """As in the table `attendance`: "lesson:<uuid>" or "day:2026-09-01"."""
     label: str
-    section_id: str | None = None
     section: str | None = None
     room: str | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    state: str = ""
+    """Of a lesson: to come, running, open, held or closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,10 @@ class Mark:
     left_early_at: datetime | None = None
     notes: str = ""
     room: str | None = None
-    """Where the unit that saw the student hangs."""
+    """Where the unit that saw the student hung."""
+    rule: str = ""
+    machine_status: str | None = None
+    machine_rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,15 @@ class Sheet:
     occasions: tuple[Occasion, ...]
     marks: Mapping[tuple[str, str], Mark | None]
     now: datetime
+    free: str = ""
+    """Why nobody is expected on this day without being in a lesson: holidays, a weekend, a day to come."""
+    derived_soon: Collection[str] = frozenset()
+    """Students whose rows of this day wait to be derived again."""
+
+    @property
+    def waiting(self) -> int:
+        """How many of the students have rows that wait to be derived again."""
+        return sum(student.student_id in self.derived_soon for student in self.students)
 
     def narrowed(self, *, section: str | None = None, room: str | None = None) -> "Sheet":
         """Return the part of the register that concerns a section or a room."""
@@ -96,14 +101,16 @@ class Sheet:
         )
 
     def status(self, student: SheetStudent, occasion: Occasion) -> str:
-        """Return the status to show; "" where the student does not belong or the lesson has not begun."""
+        """Return the status to show; "" where the student does not belong, before a lesson, on a free day."""
         place = (student.student_id, occasion.key)
         if place not in self.marks:
             return ""
         mark = self.marks[place]
         if mark is not None:
             return mark.status
-        return "" if occasion.starts_at is not None and occasion.starts_at > self.now else UNMARKED
+        if occasion.starts_at is None:
+            return "" if self.free else UNMARKED
+        return "" if occasion.starts_at > self.now else UNMARKED
 
     def titles(self) -> tuple[str, ...]:
         """Return one title for each occasion: its local start and label, with room or section only where needed."""
@@ -118,6 +125,13 @@ class Sheet:
         """Return how often each status occurs, most frequent first."""
         statuses = (self.status(student, occasion) for student in self.students for occasion in self.occasions)
         return dict(Counter(status for status in statuses if status).most_common())
+
+    def states(self) -> dict[str, list[str]]:
+        """Return the titles of the lessons that are held, open and closed: what a teacher still has to do."""
+        of_state: dict[str, list[str]] = {"held": [], "open": [], "closed": []}
+        for occasion, title in zip(self.occasions, self.titles(), strict=True):
+            of_state.get(occasion.state, []).append(title)
+        return {state: titles for state, titles in of_state.items() if titles}
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return the header and the lines as they go into a file."""
@@ -137,35 +151,66 @@ class Sheet:
         return f"{occasion.starts_at.astimezone(self.zone):%H:%M} {occasion.label}".strip()
 
 
-def build_sheet(
-    *,
-    day: date,
-    zone: tzinfo,
-    now: datetime,
-    students: Sequence[SheetStudent],
-    lessons: Sequence[Occasion],
-    marks: Mapping[tuple[str, str], Mark],
-) -> Sheet:
+@dataclass(frozen=True, slots=True)
+class DayRecords:
+    """What is on record for a day: students by section and serial number, lessons, marks by student and occasion."""
+
+    students: Sequence[SheetStudent]
+    lessons: Sequence[Occasion]
+    marks: Mapping[tuple[str, str], Mark]
+    members: Collection[tuple[str, str]]
+    """Who is expected in which lesson."""
+    holidays: Sequence[str] = ()
+    """What the holidays are called that this day is one of."""
+    derived_soon: Collection[str] = frozenset()
+
+
+def build_sheet(records: DayRecords, *, day: date, zone: tzinfo, now: datetime, parts: Sequence[str] = ("",)) -> Sheet:
     """Return the register of a day.
 
-    A student belongs to a lesson of their section and wherever a mark exists (a guest, or a former member). A student
-    without any lesson that day belongs to the day itself.
+    A student belongs where they are expected, and wherever a mark exists (a guest, or a former member). A student
+    without any lesson that day belongs to the parts of the day; a part may have no name.
     """
-    places: dict[tuple[str, str], Mark | None] = dict(marks)
-    day_key = f"day:{day.isoformat()}"
+    students = records.students
+    places: dict[tuple[str, str], Mark | None] = dict(records.marks)
+    days = [day_occasion(day, name) for name in parts]
+    expected = set(records.members)
+    busy = {student_id for student_id, _ in expected}
+    for student_id, key in sorted(expected):
+        places.setdefault((student_id, key), None)
     for student in students:
-        theirs = [lesson.key for lesson in lessons if student.belongs(lesson)]
-        for key in theirs or [day_key]:
-            places.setdefault((student.student_id, key), None)
-    occasions = sorted(lessons, key=_place)
-    if any(key == day_key for _, key in places):
-        occasions.append(Occasion(day_key, DAY_LABEL))
+        if student.at_school and student.student_id not in busy:
+            for one in days:
+                places.setdefault((student.student_id, one.key), None)
+    used = {key for _, key in places}
+    occasions = [*sorted(records.lessons, key=_place), *(one for one in days if one.key in used)]
+    # What was marked under rules with other parts of the day keeps its column.
+    known = {one.key for one in days}
+    others = sorted(key for key in used if key.startswith("day:") and key not in known)
+    occasions += [Occasion(key, ":".join(key.split(":")[2:]) or DAY_LABEL) for key in others]
     shown = {occasion.key for occasion in occasions}
-    # A mark of a lesson that was deleted since has no column.
+    # A mark of a lesson that was deleted or cancelled since has no column.
     places = {place: mark for place, mark in places.items() if place[1] in shown}
     belonging = {student_id for student_id, _ in places}
     present = tuple(student for student in students if student.student_id in belonging)
-    return Sheet(day, zone, present, tuple(occasions), places, now)
+    free = _free(records, day, now.astimezone(zone).date())
+    return Sheet(day, zone, present, tuple(occasions), places, now, free, frozenset(records.derived_soon))
+
+
+def _free(records: DayRecords, day: date, today: date) -> str:
+    if records.holidays:
+        return f"holidays: {', '.join(records.holidays)}"
+    if day > today:
+        return "a day to come"
+    # Some schools open on Saturdays: whatever is on record says so.
+    if day.weekday() >= _SATURDAY and not records.lessons and not records.marks:
+        return "a weekend, without lessons"
+    return ""
+
+
+def day_occasion(day: date, name: str = "") -> Occasion:
+    """Return the column of a part of a day, or of all of it."""
+    return Occasion(f"day:{day.isoformat()}:{name}" if name else f"day:{day.isoformat()}", name or DAY_LABEL)
 
 
 def _place(lesson: Occasion) -> tuple[float, str, str, str]:

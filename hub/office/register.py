@@ -11,6 +11,7 @@ from hub.core.errors import NotFound
 from hub.core.register_sheet import Sheet, build_sheet
 from hub.core.roster_times import day_bounds, day_of
 from hub.office.context import Office
+from hub.office.occasions import Finder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,8 @@ def _sheet(connection: Connection, office: Office, day: date, *, section: str | 
         raise NotFound(f"there is no section {section!r}", hint="rollcall-hub section list shows them")
     if room is not None and room not in roster_store.room_ids(connection):
         raise NotFound(f"there is no room {room!r}", hint="rollcall-hub room list shows them")
-    records = register_store.read_day(connection, day, *day_bounds(day, zone))
-    sheet = build_sheet(
-        day=day,
-        zone=zone,
-        now=office.clock.now(),
-        students=records.students,
-        lessons=records.lessons,
-        marks=records.marks,
-    )
+    now = office.clock.now()
+    records = register_store.read_day(connection, day, day_bounds(day, zone), now)
+    parts = [session.name for session in Finder(connection, office, now).rules(day).sessions]
+    sheet = build_sheet(records, day=day, zone=zone, now=now, parts=parts)
     return sheet if section is None and room is None else sheet.narrowed(section=section, room=room)

@@ -17,10 +17,13 @@ from edge.adapters.single_instance import DataFolderLock
 from edge.adapters.sqlite_file import UnitFile
 from edge.adapters.sqlite_journal import SqliteJournal
 from edge.bootstrap.disk import open_disk
-from edge.bootstrap.names import stored_names
+from edge.bootstrap.names import stored_names, stored_room
 from edge.cli.commands import app
 from edge.loops.control import ControlDesk, ControlLoop
+from edge.loops.copying import CopyKeeper
 from edge.loops.health import Health
+from edge.loops.marking import MarkDesk
+from edge.loops.recorder import Recorder
 from edge.settings import load_settings
 from protocol.delivery import Rejection
 from protocol.events import event_json
@@ -47,7 +50,11 @@ def running(unit: UnitFolder, status: dict[str, Any] | None = None) -> Iterator[
         ControlServer(settings.storage.data_dir) as server,
     ):
         names = stored_names(settings, disk.gallery)
-        desk = Noting(disk.journal, disk.csv, lambda: names, lambda: dict(said))
+        room = stored_room(settings, disk.gallery)
+        copying = CopyKeeper(disk.csv, lambda: names, disk.health, disk.clock)
+        recorder = Recorder(disk.journal, copying, disk.health, disk.storage)
+        marks = MarkDesk(recorder, lambda: names, lambda: room.lessons, disk.clock)
+        desk = Noting(disk.journal, disk.csv, lambda: names, lambda: dict(said), marks)
         loop, over = ControlLoop(server, desk), threading.Event()
 
         def serve() -> None:
@@ -62,6 +69,7 @@ def running(unit: UnitFolder, status: dict[str, Any] | None = None) -> Iterator[
             over.set()
             server.interrupt()
             thread.join(10)
+            copying.finish()
 
 
 @pytest.fixture(params=["the unit runs", "nothing runs"])

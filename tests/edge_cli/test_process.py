@@ -27,6 +27,8 @@ READING = (
     "dead-letters list --config CONFIG",
     "dead-letters retry --all --config CONFIG",
     "csv rebuild --config CONFIG",
+    "mark S7 --status late --config CONFIG",
+    "mark --list --config CONFIG",
     "zone 0.1,0.1 0.9,0.9 --config CONFIG",
 )
 READ_IN_TURN = """

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edge.cli.commands import app
 from edge.core.ports import StagedGallery
 from protocol import sealing
 from protocol.base import sha256_hex
-from protocol.content import GalleryManifest, Head, HeadBody, ManifestEntry
+from protocol.content import GalleryManifest, Head, HeadBody, ManifestEntry, Timetable, TimetableLesson
 from protocol.events import Event
 from tests.edge_adapters.pictures import SIZE, write_picture
 from tests.edge_adapters.pieces import UNIT, ident
@@ -102,13 +103,24 @@ class UnitFolder:
             file.close()
 
     def give_gallery(
-        self, names: dict[str, str] | None = None, *, pack_id: str = PACK, signing_key: bytes = SIGNING_KEY
+        self,
+        names: dict[str, str] | None = None,
+        *,
+        pack_id: str = PACK,
+        signing_key: bytes = SIGNING_KEY,
+        wider: Collection[str] = (),
+        lessons: tuple[TimetableLesson, ...] = (),
     ) -> None:
-        """Put a gallery with these display names by student id into use."""
+        """Put a gallery with these display names by student id into use; of `wider` the unit's room expects nobody."""
         names = {ident(7): "S7_Ann Example"} if names is None else names
-        entries = tuple(ManifestEntry(student_id=key, display_name=name) for key, name in names.items())
+        entries = tuple(
+            ManifestEntry(student_id=key, display_name=name, scope="wider" if key in wider else "room")
+            for key, name in names.items()
+        )
         manifest = GalleryManifest(unit_id=UNIT, revision=3, pack_id=pack_id, entries=entries)
         sealed = sealing.seal(DATA_KEY, manifest.to_bytes(), *sealing.manifest_context(UNIT))
+        timetable = Timetable(unit_id=UNIT, lessons=lessons).to_bytes()
+        sealed_timetable = sealing.seal(DATA_KEY, timetable, *sealing.timetable_context(UNIT)) if lessons else None
         body = HeadBody(
             site=SITE,
             unit_id=UNIT,
@@ -116,12 +128,16 @@ class UnitFolder:
             manifest_hash=sha256_hex(sealed),
             manifest_bytes=len(sealed),
             pack_id=pack_id,
+            timetable_hash=sha256_hex(sealed_timetable) if sealed_timetable else None,
+            timetable_bytes=len(sealed_timetable) if sealed_timetable else None,
         )
         text = body.model_dump_json(exclude_none=True)
         head = Head(body=text, signature=sealing.sign(signing_key, text.encode()))
         file = UnitFile(self.data)
         store = SqliteGallery(file)
         store.stage(body.manifest_hash, sealed)
+        if sealed_timetable:
+            store.stage(sha256_hex(sealed_timetable), sealed_timetable)
         store.swap(StagedGallery(body, head.to_bytes(), ()))
         file.close()
 

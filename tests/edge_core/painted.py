@@ -138,13 +138,16 @@ def known_students(
     without_template: Sequence[int] = (),
     vectors: Mapping[int, NDArray[np.float32]] | None = None,
     points: OperatingPoints = POINTS,
+    extra_margins: Mapping[int, float] | None = None,
 ) -> KnownStudents:
     """Return a gallery of these people."""
     if not numbers and not without_template:
         return knows_nobody(PACK, DIMENSIONS)
     hub = HubSide(points=points.to_dict())
     faces = {number: [(vectors or {}).get(number, face_of(number))] for number in numbers}
-    gallery = hub.gallery(revision, faces, look_alikes=look_alikes, without_template=without_template)
+    gallery = hub.gallery(
+        revision, faces, look_alikes=look_alikes, without_template=without_template, extra_margins=extra_margins
+    )
     blobs = [hub.blob(number, rows) for number, rows in faces.items()]
     return know(gallery.body, gallery.manifest, blobs, tuple(lessons), DIMENSIONS)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.core.frame import Frame
-from protocol.events import Left, Seen
+from protocol.events import Left, Review, Seen
 from recognition.core.calibration import (
     GenuineScores,
     OperatingPoint,
@@ -322,6 +322,41 @@ def test_looser_points_alone_name_nobody_and_stricter_ones_give_nothing_back() -
         room.known = known_students(1, 2, revision=revision, points=points_of(threshold))
         room.frame(0.05 * revision - 0.2, Person(30))
     assert whom(room.events) == []
+
+
+def between(lead: float) -> NDArray[np.float32]:
+    """Return a face that is like student 1, and this much less like student 2."""
+    return unit_vector(0.0, 0.6 + lead, 0.6, *([0.0] * 3), (1 - 0.36 - (0.6 + lead) ** 2) ** 0.5)
+
+
+def test_a_lead_that_no_longer_does_after_a_rejection_takes_the_presence_back_and_is_a_question() -> None:
+    looks = PaintedEmbedder({30: between(0.15)})
+    room = Room(known_students(1, 2), looks)
+    show(room, [30] * 3)
+    assert whom(room.events) == [about("seen", 1)]
+    room.known = known_students(1, 2, revision=5, extra_margins={1: 0.1})
+    show(room, [30] * 3, from_s=1.5)
+    room.finish(3)
+    assert whom(room.events) == [about("seen", 1), about("left", 1)]
+    (left,) = room.of("left")
+    assert left.at <= stamp(1.5).at
+    (asked,) = room.of("review")
+    assert isinstance(asked, Review)
+    assert asked.reason == "look_alike"
+    assert [one.student_id for one in asked.candidates] == [student(1), student(2)]
+
+
+@pytest.mark.parametrize(("raised", "kept"), [(1, False), (2, True)])
+def test_who_stays_by_an_earlier_look_has_to_pass_one_again_when_more_is_asked_of_them(
+    raised: int, *, kept: bool
+) -> None:
+    room = Room(known_students(1, 2, points=rising(0.6, 0.99)), PaintedEmbedder({30: look(30)}), absence_s=1.0)
+    show(room, [30] * 3)
+    assert whom(room.events) == [about("seen", 1)]
+    extra = {raised: 0.01}
+    room.known = known_students(1, 2, revision=5, points=rising(0.6, 0.99), extra_margins=extra)
+    show(room, [30] * 6, from_s=1.5)
+    assert whom(room.events) == [about("seen", 1)] + [about("left", 1)] * (not kept)
 
 
 def test_the_same_student_twice_in_one_frame_is_one_presence() -> None:

@@ -116,6 +116,11 @@ def test_students_of_other_rooms_without_usable_points_are_refused(points: dict[
         known_with_wider(points)
 
 
+def test_of_the_students_whose_sightings_were_rejected_the_margins_are_known() -> None:
+    assert known_students(1, 2, extra_margins={2: 0.05}).extra_margins == {student(2): 0.05}
+    assert known_students(1, 2).extra_margins == {}
+
+
 def test_a_list_of_an_older_hub_names_only_students_of_the_room() -> None:
     gallery = HUB.gallery(1, {1: [face_of(1)]})
     plain = gallery.manifest.model_dump_json().replace(',"scope":"room"', "")

@@ -8,7 +8,8 @@ from sqlalchemy import insert
 from hub.adapters import lesson_store, roster_store
 from hub.adapters.schema import attendance
 from hub.core.errors import NotFound
-from hub.office import lessons, register, rooms, sections, students
+from hub.office import erasure, holidays, lessons, register, rooms, sections, students
+from hub.office.timetable_replan import ReplanChoice
 from tests.hub_office.conftest import NOW, OfficeUnderTest
 
 DAY = date(2026, 9, 1)
@@ -96,9 +97,41 @@ def test_a_section_or_a_room_is_a_part_of_it(school: OfficeUnderTest) -> None:
 
 
 def test_without_a_timetable_the_day_is_the_column(school: OfficeUnderTest) -> None:
-    sheet = register.read_register(school.office, date(2026, 9, 2))
-    assert [occasion.key for occasion in sheet.occasions] == ["day:2026-09-02"]
-    assert sheet.counts() == {"Not observed": 4}
+    sheet = register.read_register(school.office, date(2026, 8, 31))
+    assert [occasion.key for occasion in sheet.occasions] == ["day:2026-08-31"]
+    assert (sheet.counts(), sheet.free) == ({"Not observed": 4}, "")
+
+
+def test_a_day_without_school_says_so_and_nobody_is_unobserved_on_it(school: OfficeUnderTest) -> None:
+    holidays.add_holiday(school.office, date(2026, 8, 31), DAY, "Fair", ReplanChoice())
+    for day, free in (
+        (date(2026, 8, 31), "holidays: Fair"),
+        (date(2026, 9, 2), "a day to come"),
+        (date(2026, 8, 30), "a weekend, without lessons"),
+    ):
+        sheet = register.read_register(school.office, day, section="7b")
+        assert (sheet.free, sheet.counts(), len(sheet.students)) == (free, {}, 2)
+    # Single lessons take place all the same.
+    assert register.read_register(school.office, DAY, section="7b").counts() == {"Not observed": 4}
+
+
+def test_the_register_of_a_day_has_who_was_in_the_section_then_also_who_was_erased_since(
+    school: OfficeUnderTest,
+) -> None:
+    office = school.office
+    attend(school, "1", "Maths", "Present")
+    school.clean()
+    students.change_student(office, "002", {"section": "8a"}, from_day=date(2026, 9, 2))
+    erasure.erase(office, "1")
+    sheet = register.read_register(office, DAY, section="7b")
+    assert [(one.serial_number[:6], one.section) for one in sheet.students] == [("002", "7b"), ("erased", "7b")]
+    assert sheet.counts()["Present"] == 1
+    assert (sheet.waiting, len(sheet.derived_soon)) == (1, 1)
+    assert [one.serial_number for one in register.read_register(office, DAY, section="8a").students] == ["3"]
+    earlier = register.read_register(office, date(2026, 8, 31), section="7b")
+    assert (earlier.counts(), earlier.waiting) == ({"Not observed": 2}, 0)
+    later = register.read_register(office, date(2026, 9, 2))
+    assert [(one.serial_number, one.section) for one in later.students] == [("4", None), ("002", "8a"), ("3", "8a")]
 
 
 def test_a_file_is_harmless_in_a_spreadsheet_and_its_export_is_audited(school: OfficeUnderTest) -> None:

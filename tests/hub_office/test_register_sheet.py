@@ -1,31 +1,36 @@
 """The register of a day: who is in which column, and with which word."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hub.core.register_sheet import Mark, Occasion, Sheet, SheetStudent, build_sheet
+from hub.core.register_sheet import DayRecords, Mark, Occasion, Sheet, SheetStudent, build_sheet
 
 ZONE = ZoneInfo("Europe/Berlin")
 DAY = date(2026, 9, 1)
 EIGHT = datetime(2026, 9, 1, 6, tzinfo=UTC)  # 08:00 in Berlin
 NOON = EIGHT + timedelta(hours=4)
 
-ADA = SheetStudent("ada", "1", "Ada", "s7", "7b")
-BOB = SheetStudent("bob", "2", "Bob", "s7", "7b")
-EVE = SheetStudent("eve", "3", "Eve", "s8", "8a")
+ADA = SheetStudent("ada", "1", "Ada", "7b")
+BOB = SheetStudent("bob", "2", "Bob", "7b")
+EVE = SheetStudent("eve", "3", "Eve", "8a")
 DAY_KEY = "day:2026-09-01"
 
 
 def lesson(key: str, hours: int, section: str = "7b", room: str = "12", label: str = "Maths") -> Occasion:
     start = EIGHT + timedelta(hours=hours)
-    return Occasion(key, label, f"s{section[0]}", section, room, start, start + timedelta(minutes=45))
+    return Occasion(key, label, section, room, start, start + timedelta(minutes=45))
 
 
 def sheet(
-    *lessons: Occasion, students: tuple[SheetStudent, ...] = (ADA, BOB), marks: dict[tuple[str, str], str] | None = None
+    *lessons: Occasion,
+    students: tuple[SheetStudent, ...] = (ADA, BOB),
+    marks: dict[tuple[str, str], str] | None = None,
+    parts: tuple[str, ...] = ("",),
 ) -> Sheet:
     on_record = {place: Mark(status, "Manual", NOON, room="12") for place, status in (marks or {}).items()}
-    return build_sheet(day=DAY, zone=ZONE, now=NOON, students=students, lessons=lessons, marks=on_record)
+    members = {(one.student_id, lesson.key) for one in students for lesson in lessons if one.section == lesson.section}
+    return build_sheet(DayRecords(students, lessons, on_record, members), day=DAY, zone=ZONE, now=NOON, parts=parts)
 
 
 def test_every_member_has_a_status_and_whoever_nobody_marked_is_not_observed() -> None:
@@ -82,3 +87,18 @@ def test_a_room_sees_its_lessons_and_whoever_its_unit_saw() -> None:
 def test_counts_are_of_what_is_shown() -> None:
     made = sheet(lesson("l1", 0), lesson("l2", 1), marks={("ada", "l1"): "Present"})
     assert made.counts() == {"Not observed": 3, "Present": 1}
+
+
+def test_a_day_in_parts_has_a_column_for_each_and_old_marks_keep_theirs() -> None:
+    made = sheet(marks={("ada", DAY_KEY): "Late"}, parts=("AM", "PM"))
+    assert made.table()[0][3:] == ("AM", "PM", "Day")
+    assert made.table()[1] == [
+        ("1", "Ada", "7b", "Not observed", "Not observed", "Late"),
+        ("2", "Bob", "7b", "Not observed", "Not observed", ""),
+    ]
+
+
+def test_whoever_has_left_is_on_no_day_but_keeps_what_is_on_record() -> None:
+    left = replace(EVE, at_school=False)
+    assert [one.name for one in sheet(students=(ADA, left)).students] == ["Ada"]
+    assert sheet(students=(ADA, left), marks={("eve", DAY_KEY): "Present"}).table()[1][-1][3:] == ("Present",)
