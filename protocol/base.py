@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-MINOR = 0
+MINOR = 1
 """Minor version of the messages written by this program; readers ignore fields they do not know."""
 
 MAX_BATCH_EVENTS = 100

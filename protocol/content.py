@@ -80,6 +80,10 @@ class ManifestEntry(Message):
     template_bytes: Annotated[int, Field(ge=1, le=MAX_PART_BYTES)] | None = None
     scope: Scope = "room"
     """`wider`: not expected in this room. Whoever looks like one of them is for a person to look at, never present."""
+    extra_margin: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    """By how much more than the operating point's margin this student must lead the next one (a cosine), because people
+    rejected sightings of them: below that a person is asked. None: no more than anybody. From minor version 1 on; a
+    unit of before asks for no more than the operating point."""
 
 
 class GalleryManifest(Message):

@@ -79,6 +79,7 @@ def check_signature(public_key: bytes, content: bytes, signature: bytes) -> None
 MANIFEST = "manifest"
 TEMPLATE = "template"
 TIMETABLE = "timetable"
+PHOTO = "photo"
 
 
 def manifest_context(unit_id: str) -> tuple[str, ...]:
@@ -99,3 +100,8 @@ def template_context(unit_id: str, student_id: str, pack_id: str) -> tuple[str, 
 def stored_template_context(student_id: str, pack_id: str) -> tuple[str, ...]:
     """Return what a template in the hub's database is bound to."""
     return TEMPLATE, student_id, pack_id
+
+
+def stored_photo_context(student_id: str, picture_sha256: str) -> tuple[str, ...]:
+    """Return what a picture in the hub's database is bound to; `picture_sha256` of the picture, in hexadecimal."""
+    return PHOTO, student_id, picture_sha256

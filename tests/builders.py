@@ -260,6 +260,7 @@ class HubSide:
         *,
         without_template: Sequence[int] = (),
         wider: Sequence[int] = (),
+        extra_margins: Mapping[int, float] | None = None,
         lessons: Sequence[TimetableLesson] | None = None,
         look_alikes: Sequence[tuple[int, int]] = (),
         generation: int = 0,
@@ -278,7 +279,8 @@ class HubSide:
             blob = self.blob(number, vectors)
             context = sealing.template_context(self.unit_id, student(number), self.pack_id)
             scope: Scope = "wider" if number in wider else "room"
-            entries.append(self._entry(number, keep("template", blob.to_bytes(), context), scope))
+            entry = self._entry(number, keep("template", blob.to_bytes(), context), scope)
+            entries.append(entry.model_copy(update={"extra_margin": (extra_margins or {}).get(number)}))
         manifest = GalleryManifest(
             unit_id=self.unit_id,
             revision=revision,

@@ -3,11 +3,12 @@
 Equal facts give equal bytes: a unit that has a blob does not fetch it again, and content can be made anew on demand.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from hub.core.student_margins import MarginRise
 from protocol.base import MAX_PART_BYTES, sha256_hex
 from protocol.codec import encode
 from protocol.content import (
@@ -48,6 +49,8 @@ class Member:
     """Little-endian float32, newest first; none for a student without templates of the pack."""
     scope: Scope = "room"
     """`wider`: not expected in the room; given to the unit so that it can tell who is in the wrong room."""
+    rejections: int = 0
+    """How often people rejected sightings of them without naming anybody (`hub.core.student_margins`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +68,8 @@ class GalleryFacts:
     """See `protocol.content.HeadBody.generation`."""
     pack_list: bytes | None = None
     """The list of the pack's files, if they are offered to units that have another one."""
+    rises: Mapping[Scope, MarginRise] = field(default_factory=dict)
+    """What a rejection adds to the margin of a student of each scope; nothing for a scope that is not there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,6 +178,7 @@ def _manifest(facts: GalleryFacts, sealed: dict[str, bytes]) -> GalleryManifest:
                 template_hash=None if blob is None else sha256_hex(blob),
                 template_bytes=None if blob is None else len(blob),
                 scope=member.scope,
+                extra_margin=_extra_margin(facts, member) if blob is not None else None,
             )
         )
     pairs = sorted(pair for pair in facts.look_alikes if pair[0] in sealed and pair[1] in sealed)
@@ -183,6 +189,11 @@ def _manifest(facts: GalleryFacts, sealed: dict[str, bytes]) -> GalleryManifest:
         entries=tuple(entries),
         look_alikes=tuple(pairs),
     )
+
+
+def _extra_margin(facts: GalleryFacts, member: Member) -> float | None:
+    """Return what rejections add to a student's margin; None for nothing, which is not written down."""
+    return facts.rises.get(member.scope, MarginRise()).after(member.rejections) or None
 
 
 def _sealed_timetable(facts: GalleryFacts, data_key: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """What a track says about who it is: vectors of different moments, fused, compared, and decided again with each one."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,13 @@ class Scope:
 
     gallery: Gallery
     points: OperatingPoints
+    extra_margins: Mapping[str, float] = field(default_factory=dict)
+    """By student: how much further than the point's margin they must lead, after people rejected sightings of them."""
+
+    def leads(self, match: Match, point: OperatingPoint) -> bool:
+        """Say whether the closest student leads the next one by as much as is asked for them."""
+        extra = 0.0 if match.student_id is None else self.extra_margins.get(match.student_id, 0.0)
+        return match.margin >= point.margin + extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class TrackEvidence:
         if rivals:
             scores = ((rival, room.gallery.score(fused, rival)) for rival in rivals)
             return self._decision("review", match, "known_look_alike", ((match.student_id, match.score), *scores))
-        return self._found(match, point)
+        return self._found(match, leads=room.leads(match, point))
 
     def still(self, student_id: str, decision: Decision, points: OperatingPoints) -> bool:
         """Say whether somebody who was found before may go on being seen after `decision` was made by `points`.
@@ -169,12 +176,12 @@ class TrackEvidence:
             return None
         match = wider.gallery.match(fused[np.newaxis])[0]
         point = wider.points.for_samples(self._looks)
-        if match.student_id is None or match.score < point.threshold or match.margin < point.margin:
+        if match.student_id is None or match.score < point.threshold or not wider.leads(match, point):
             return None
         return self._decision("review", match, "wrong_room")
 
-    def _found(self, match: Match, point: OperatingPoint) -> Decision:
-        if match.margin < point.margin:
+    def _found(self, match: Match, *, leads: bool) -> Decision:
+        if not leads:
             return self._decision("review", match, "look_alike")
         if self.samples < self._limits.min_present_samples:
             return self._decision("undecided", match, "too_few_samples")

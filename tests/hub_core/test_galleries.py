@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 
-from hub.core.galleries import GalleryFacts, UnitKeys, build
+import numpy as np
+
+from hub.core.galleries import Gallery, GalleryFacts, Member, UnitKeys, build
+from hub.core.student_margins import MarginRise
 from protocol.base import MAX_PART_BYTES
-from protocol.content import Head, HeadBody, Timetable, TimetableLesson
-from protocol.sealing import timetable_context, unseal
-from tests.hub_core.builders import PACK, START, UNIT, an_id
+from protocol.content import GalleryManifest, Head, HeadBody, Scope, Timetable, TimetableLesson
+from protocol.sealing import manifest_context, timetable_context, unseal
+from tests.hub_core.builders import PACK, START, UNIT, a_student, an_id
 
 KEYS = UnitKeys(data_key=bytes(32), signing_key=bytes(range(32)))
 
@@ -51,3 +54,30 @@ def test_the_head_names_generation_and_pack() -> None:
     assert (plain.generation, plain.pack_hash, plain.pack_bytes) == (0, None, None)
     more = body_of(facts(generation=3, pack_list=b"the list"))
     assert (more.generation, more.revision, more.pack_bytes) == (3, 4, 8)
+
+
+def a_member(number: int, rejections: int, scope: Scope = "room", *, enrolled: bool = True) -> Member:
+    vector = np.eye(4, dtype="<f4")[0].tobytes()
+    vectors = (vector,) if enrolled else ()
+    return Member(a_student(number), str(number), "A", 4 if enrolled else 0, vectors, scope, rejections)
+
+
+def manifest_of(made: Gallery) -> GalleryManifest:
+    return GalleryManifest.model_validate_json(unseal(KEYS.data_key, made.manifest, *manifest_context(UNIT)))
+
+
+def test_only_who_was_rejected_gets_a_margin_of_their_own_and_nothing_is_said_of_the_others() -> None:
+    members = (
+        a_member(1, 0),
+        a_member(2, 1),
+        a_member(3, 9),
+        a_member(4, 1, "wider"),
+        a_member(5, 1, enrolled=False),
+    )
+    rises: dict[Scope, MarginRise] = {"room": MarginRise(0.01, 0.025), "wider": MarginRise(0.01, 0.0)}
+    raised = manifest_of(build(facts(members=members, rises=rises), KEYS, {}))
+    assert [entry.extra_margin for entry in raised.entries] == [None, 0.01, 0.025, None, None]
+    # The bytes of a gallery are those of before unless somebody was rejected: units fetch nothing anew.
+    plain = build(facts(members=members), KEYS, {})
+    assert b"extra_margin" not in unseal(KEYS.data_key, plain.manifest, *manifest_context(UNIT))
+    assert plain.blobs == build(facts(members=members, rises=rises), KEYS, {}).blobs

@@ -42,6 +42,7 @@ GALLERY = HUB.gallery(
 WIDER = HubSide(points={**POINTS.to_dict(), "wider": POINTS.to_dict()}).gallery(
     5, {1: [face_of(1)], 9: [face_of(9)]}, wider=[9]
 )
+MARGIN = HUB.gallery(6, {1: [face_of(1)], 2: [face_of(2)]}, extra_margins={2: 0.005028})
 HASH = GALLERY.body.manifest_hash
 PACK_HASH = "cd" * 32
 FULL_HEAD = GALLERY.body.model_copy(update={"generation": 1, "pack_hash": PACK_HASH, "pack_bytes": 420})
@@ -171,6 +172,7 @@ CONTENT: dict[str, Message] = {
     "content_head_body.wider": WIDER.body,
     "content_manifest": GALLERY.manifest,
     "content_manifest.wider": WIDER.manifest,
+    "content_manifest.margin": MARGIN.manifest,
     "content_template": BLOB,
     "content_timetable": TIMETABLE,
     "content_pack": PACK_LIST,

@@ -215,6 +215,48 @@ def test_who_is_expected_in_the_room_is_not_looked_for_elsewhere() -> None:
     assert (decision.kind, decision.student_id) == ("present", "s1")
 
 
+ALIKE = unit(person(1) + 0.4 * person(7))
+TWINS = Gallery.build(
+    [Template("s1", PACK, person(1)[np.newaxis]), Template("s2", PACK, ALIKE[np.newaxis])], PACK, DIMENSIONS
+)
+
+
+@settings(max_examples=30)  # each example builds many vectors or frames
+@given(turned=st.floats(-0.2, 0.6), extra=st.floats(0.0, 0.3), whose=st.sampled_from(["s1", "s2"]))
+def test_a_margin_of_ones_own_makes_a_question_of_a_thin_lead_and_never_names_another(
+    turned: float, extra: float, whose: str
+) -> None:
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(unit(person(1) + turned * person(7)), 0.0)
+    before = evidence.decide(Scope(TWINS, points(0.7, 0.01)))
+    after = evidence.decide(Scope(TWINS, points(0.7, 0.01), {whose: extra}))
+    if before.kind == "present" and before.student_id == whose and before.margin < 0.01 + extra:
+        assert (after.kind, after.reason, after.student_id) == ("review", "look_alike", whose)
+        assert after.candidates == before.candidates
+    else:
+        assert after == before
+
+
+def test_a_lead_between_the_margins_is_a_question_only_for_whom_people_rejected() -> None:
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(moment(1, 1), 0.0)
+    lead = evidence.decide(Scope(TWINS, points(0.7, 0.01))).margin
+    assert 0.03 < lead < 0.2
+    for whose, extra, kind in (("s1", lead, "review"), ("s1", lead / 2, "present"), ("s2", lead, "present")):
+        decision = evidence.decide(Scope(TWINS, points(0.7, 0.01), {whose: extra}))
+        assert (decision.kind, decision.student_id) == (kind, "s1")
+
+
+def test_who_was_rejected_in_a_wrong_room_is_asked_about_there_only_with_a_larger_lead() -> None:
+    evidence = TrackEvidence(FLOOR)
+    evidence.add(moment(1, 1), 0.0)
+    lead = evidence.decide(Scope(TWINS, points(0.7, 0.01))).margin
+    nobody = Scope(Gallery.build([], PACK, DIMENSIONS), points())
+    asked = evidence.decide(nobody, wider=Scope(TWINS, points(0.7, 0.01), {"s1": lead / 2}))
+    assert (asked.kind, asked.reason) == ("review", "wrong_room")
+    assert evidence.decide(nobody, wider=Scope(TWINS, points(0.7, 0.01), {"s1": lead})).student_id is None
+
+
 STATISTICS = ScoreStatistics(
     strangers=(StrangerScores(1, 1000, 0.5, 0.01, 0.02, -0.1, 0.05),),
     same_person_floor=FLOOR,
