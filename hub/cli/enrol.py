@@ -1,4 +1,4 @@
-"""`rollcall-hub enrol`: pictures become templates. The pictures themselves are not kept."""
+"""`rollcall-hub enrol`: pictures become templates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -11,9 +11,11 @@ from typer.core import TyperGroup
 from hub.cli import console
 from hub.cli.console import Column, JsonFlag
 from hub.core.roster_times import local_iso
-from hub.office import enrolled_pictures, enrolment_folder
-from hub.office.enrolment import PictureOutcome, Request, open_enroller
+from hub.office import enrolled_pictures, enrolment_folder, enrolment_forgetting, enrolment_list
+from hub.office.enrolment import Enroller, PictureOutcome, Request, open_enroller
 from hub.office.enrolment_folder import ImportChoices
+from hub.office.enrolment_list import LIST_COLUMNS
+from hub.office.enrolment_words import picture_id
 
 COLUMNS = (
     Column("picture", "Picture"),
@@ -22,6 +24,7 @@ COLUMNS = (
     Column("message", "Why"),
 )
 PICTURE_COLUMNS = (
+    Column("picture_id", "Picture"),
     Column("enrolled_at", "Enrolled"),
     Column("pack_id", "Model pack"),
     Column("face_px", "Face px", right=True),
@@ -43,11 +46,16 @@ class EnrolGroup(TyperGroup):
 app = typer.Typer(
     cls=EnrolGroup,
     no_args_is_help=True,
-    help="Enrol faces from pictures. A consent must be on file; the pictures are not kept.",
+    help=(
+        "Enrol faces from pictures. A consent must be on file. The pictures are kept, sealed, only where the settings "
+        "say so (enrolment.keep_photos) and the consent has the scope photos."
+    ),
     epilog=(
         "Examples:\n\n"
         "rollcall-hub enrol --serial 0012 ada1.jpg ada2.jpg\n\n"
         "rollcall-hub enrol import known_faces --recursive\n\n"
+        "rollcall-hub enrol list-file pictures.csv\n\n"
+        "Pictures of one student are judged together: one that is not like the others is refused.\n\n"
         "Exit code 1: at least one picture was refused; the others are enrolled."
     ),
 )
@@ -74,8 +82,10 @@ def pictures(
     student = enrolled_pictures.require_ready(office, serial)
     enroller = open_enroller(office)
     requests = [Request(file, student.fields.serial_number, allow_look_alike=allow_look_alike) for file in files]
-    outcomes = _watched((enroller.enrol(request) for request in requests), len(files), as_json)
-    _report(outcomes, as_json, counts=None)
+    # A generator, so that they are looked at behind the progress bar.
+    coming = (outcome for together in [requests] for outcome in enroller.enrol_together(together))
+    outcomes = _watched(coming, len(files), as_json)
+    _report(outcomes, enroller, as_json, counts=None)
 
 
 @app.command(
@@ -115,7 +125,43 @@ def import_folder(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     enroller = open_enroller(office)
     coming = enrolment_folder.import_portraits(enroller, found.pictures, choices)
     outcomes = _watched(coming, len(found.pictures), as_json)
-    _report(outcomes, as_json, counts=enrolment_folder.counts(outcomes) | {"other files": found.other_files})
+    _report(outcomes, enroller, as_json, counts=enrolment_folder.counts(outcomes) | {"other files": found.other_files})
+
+
+@app.command(
+    "list-file",
+    epilog=(
+        f"The file is CSV in UTF-8; its first line is:\n\n{LIST_COLUMNS.example}\n\n"
+        "Paths are relative to the file. A consent_reference says that this student agreed, and where the paper is "
+        "(audited); the column may be missing.\n\n"
+        "All rows are checked before the first picture is opened; if one cannot be used, nothing is enrolled. It may "
+        "be stopped and run again: what is enrolled is skipped.\n\n"
+        "Examples:\n\n"
+        "rollcall-hub enrol list-file pictures.csv --dry-run\n\n"
+        "rollcall-hub enrol list-file pictures.csv"
+    ),
+)
+def list_file(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The CSV file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows only; enrol nothing.")] = False,
+    allow_look_alike: LookAlikeFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Enrol the pictures that a CSV file lists. Exit code 1 if any was refused; the others are enrolled."""
+    office = console.office(ctx)
+    listed = enrolment_list.read_list(office, file)
+    if dry_run:
+        students = len({row.serial_number for row in listed})
+        if as_json:
+            console.emit_json({"pictures": len(listed), "students": students, "dry_run": True})
+        else:
+            console.say(f"{len(listed)} pictures of {students} students can be enrolled; nothing was changed.")
+        return
+    enroller = open_enroller(office)
+    coming = enrolment_list.import_list(enroller, listed, allow_look_alike=allow_look_alike)
+    outcomes = _watched(coming, len(listed), as_json)
+    _report(outcomes, enroller, as_json, counts=enrolment_folder.counts(outcomes))
 
 
 @app.command("list", epilog="Example:\n\nrollcall-hub enrol list --serial 0012")
@@ -124,6 +170,7 @@ def list_pictures(ctx: typer.Context, serial: SerialOption, as_json: JsonFlag = 
     office = console.office(ctx)
     rows = [
         {
+            "picture_id": picture_id(line.picture_sha256),
             "enrolled_at": local_iso(line.created_at, office.settings.zone),
             "pack_id": line.pack_id,
             "face_px": round(line.face_px),
@@ -135,10 +182,32 @@ def list_pictures(ctx: typer.Context, serial: SerialOption, as_json: JsonFlag = 
     console.emit(rows, PICTURE_COLUMNS, as_json=as_json, empty=f"Nothing is enrolled for {serial}.")
 
 
-@app.command("forget", epilog="Example:\n\nrollcall-hub enrol forget --serial 0012")
-def forget(ctx: typer.Context, serial: SerialOption, as_json: JsonFlag = False) -> None:
-    """Delete a student's templates, as when the wrong person was enrolled. The consent stays."""
-    forgotten = enrolled_pictures.forget_pictures(console.office(ctx), serial)
+@app.command(
+    "forget",
+    epilog=(
+        "Examples:\n\nrollcall-hub enrol forget --serial 0012\n\n"
+        "rollcall-hub enrol forget --serial 0012 --picture 3f9a1c07"
+    ),
+)
+def forget(
+    ctx: typer.Context,
+    serial: SerialOption,
+    picture: Annotated[
+        str | None,
+        typer.Option("--picture", metavar="ID", help="Only this picture, by what `enrol list` calls it."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Delete a student's templates, as when the wrong person was enrolled, or those of one picture. Consent stays."""
+    office = console.office(ctx)
+    if picture is not None:
+        one = enrolment_forgetting.forget_picture(office, serial, picture)
+        if as_json:
+            console.emit_json(asdict(one))
+        else:
+            console.say(f"Deleted one picture of {one.serial_number}; {one.pictures_left} are left.")
+        return
+    forgotten = enrolled_pictures.forget_pictures(office, serial)
     if as_json:
         console.emit_json(asdict(forgotten))
     else:
@@ -152,20 +221,29 @@ def _watched(coming: Iterable[PictureOutcome], total: int, as_json: bool) -> lis
             for outcome in coming:
                 outcomes.append(outcome)
                 step(text=Path(outcome.picture).name)
-        except KeyboardInterrupt:
-            # Each picture was committed by itself, so what was done stays done.
-            console.note(f"Stopped after {len(outcomes)} of {total} pictures; run the same command again to go on.")
-            raise
+        except KeyboardInterrupt as exc:
+            # Each student was committed by itself, so what was done stays done.
+            said = f"Stopped after {len(outcomes)} of {total} pictures; run the same command again to go on."
+            raise KeyboardInterrupt(said) from exc
     return outcomes
 
 
-def _report(outcomes: Sequence[PictureOutcome], as_json: bool, *, counts: dict[str, int] | None) -> None:
+def _report(
+    outcomes: Sequence[PictureOutcome], enroller: Enroller, as_json: bool, *, counts: dict[str, int] | None
+) -> None:
     rows = [asdict(outcome) for outcome in outcomes]
+    damaged = enroller.damaged()
     if as_json and counts is not None:
-        console.emit_json({"pictures": rows, "counts": {key.replace(" ", "_"): count for key, count in counts.items()}})
+        named = {key.replace(" ", "_"): count for key, count in counts.items()}
+        console.emit_json({"pictures": rows, "counts": named, "damaged": damaged})
     else:
         console.emit(rows, COLUMNS, as_json=as_json, empty="There are no pictures.")
         if counts is not None and not as_json:
             console.say(", ".join(f"{count} {key}" for key, count in counts.items()) + ".")
+    if damaged:
+        console.note(
+            f"Not compared with {', '.join(damaged)}: a stored template of theirs cannot be opened. "
+            "Enrol them again: rollcall-hub enrol forget --serial ..., then their pictures."
+        )
     if any(outcome.outcome == "refused" for outcome in outcomes):
         raise typer.Exit(console.EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""Everybody enrolled with one model pack, and whether one more picture may join them."""
+"""Everybody enrolled with one model pack, and whether a picture shows one of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with a picture. `looks_like` is another student it may show, with the score."""
+    """Whether a picture may be somebody else's. `looks_like` is another student it may show, with the score."""
 
-    outcome: Literal["accepted", "look_alike", "not_like_own"]
+    outcome: Literal["accepted", "look_alike"]
     looks_like: str | None = None
     score: float | None = None
 
@@ -47,21 +47,28 @@ class EnrolmentGallery:
         """How many pictures the student has."""
         return len(self._members.get(student_id, ()))
 
-    def judge(self, student_id: str, vector: Vector, limits: Limits, *, allowed: Iterable[str]) -> Verdict:
-        """Decide whether a picture may become one of the student's.
+    def members_of(self, student_id: str) -> list[Vector]:
+        """Return the vectors of the student's pictures in the order in which they were added."""
+        return list(self._members.get(student_id, ()))
 
-        `allowed` are students of whom a person has said that they merely look alike. The question whom it resembles
-        comes first: a picture of somebody else's face is worse than a bad picture of one's own.
+    def judge(self, student_id: str, vector: Vector, limits: Limits, *, allowed: Iterable[str]) -> Verdict:
+        """Say whether a picture of one student shows another one.
+
+        `allowed` are students of whom a person has said that they merely look alike. This question comes before the
+        one whether it is like the student's own pictures (`hub.core.enrolment_outliers`): a picture of somebody
+        else's face is worse than a bad picture of one's own.
         """
-        other_id, score = self._closest_other(student_id, vector)
-        alike = other_id is not None and score >= limits.anybody
-        if alike and other_id not in set(allowed):
-            return Verdict("look_alike", other_id, score)
-        if student_id in self._members:
-            own = self._gallery.score(vector, student_id)
-            if own < limits.own:
-                return Verdict("not_like_own", score=own)
-        return Verdict("accepted", other_id if alike else None, score if alike else None)
+        scores = np.clip(self._gallery.centroids @ np.asarray(vector, dtype=np.float32), -1.0, 1.0)
+        like = [row for row in np.flatnonzero(scores >= limits.anybody) if self._gallery.student_ids[row] != student_id]
+        if not like:
+            return Verdict("accepted")
+        like.sort(key=lambda row: -scores[row])
+        known = set(allowed)
+        # A twin who is allowed must not hide that somebody else has this face too.
+        strange = [row for row in like if self._gallery.student_ids[row] not in known]
+        closest = int((strange or like)[0])
+        outcome: Literal["accepted", "look_alike"] = "look_alike" if strange else "accepted"
+        return Verdict(outcome, self._gallery.student_ids[closest], float(scores[closest]))
 
     def add(self, student_id: str, vector: Vector) -> None:
         """Take in an accepted picture."""
@@ -71,12 +78,6 @@ class EnrolmentGallery:
         template = Template(student_id, self._gallery.pack_id, members)
         self._members[student_id] = template.members
         self._replace(student_id, template.fused)
-
-    def _closest_other(self, student_id: str, vector: Vector) -> tuple[str | None, float]:
-        match = self._gallery.match(np.asarray(vector, dtype=np.float32)[np.newaxis])[0]
-        if match.student_id == student_id:
-            return match.runner_up_id, match.runner_up_score
-        return match.student_id, match.score
 
     def _replace(self, student_id: str, fused: Vector) -> None:
         # Gallery.build fuses everybody again: in an import of thousands of pictures that would be most of the work.

@@ -50,16 +50,22 @@ def find_portraits(folder: Path, *, recursive: bool = False) -> Portraits:
 def import_portraits(enroller: Enroller, pictures: Iterable[Path], choices: ImportChoices) -> Iterator[PictureOutcome]:
     """Enrol each picture for the student its name says; yield what became of it.
 
-    Each picture is committed by itself: stopping after any of them loses nothing, and in the next run those that are
-    enrolled cost no look at the picture. Raises as `Enroller.enrol`.
+    The pictures of a student are judged together and committed together: stopping at any moment loses no student that
+    was finished, and in the next run pictures that are enrolled cost no look at them. Raises as
+    `Enroller.enrol_together`.
     """
+    by_student: dict[str, list[Request]] = {}
+    in_order: list[PictureOutcome | str] = []
     for picture in pictures:
         try:
             named = parse_portrait_name(picture.name)
         except BadInput as exc:
-            yield PictureOutcome(str(picture), "refused", None, "file_name", str(exc))
+            in_order.append(PictureOutcome(str(picture), "refused", None, "file_name", str(exc)))
             continue
-        yield enroller.enrol(
+        # Folders below may each hold pictures of one student.
+        if named.serial_number not in by_student:
+            in_order.append(named.serial_number)
+        by_student.setdefault(named.serial_number, []).append(
             Request(
                 picture,
                 named.serial_number,
@@ -71,6 +77,11 @@ def import_portraits(enroller: Enroller, pictures: Iterable[Path], choices: Impo
                 source="folder",
             )
         )
+    for one in in_order:
+        if isinstance(one, PictureOutcome):
+            yield one
+        else:
+            yield from enroller.enrol_together(by_student[one])
 
 
 def counts(outcomes: Sequence[PictureOutcome]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Barrier
 
@@ -11,68 +10,18 @@ import pytest
 
 from hub.adapters import look_alike_store, template_store
 from hub.core.enrolment_faces import FoundFace
-from hub.core.enrolment_gallery import MAX_PICTURES, Limits
+from hub.core.enrolment_gallery import MAX_PICTURES
 from hub.core.errors import BadInput, Conflict, NotFound, StoreRefused
-from hub.office import consents, enrolled_pictures, enrolment_folder, rooms, students
+from hub.office import consents, enrolled_pictures, enrolment_folder, students
 from hub.office.enrolment import Enroller, PictureOutcome, Request
 from hub.office.enrolment_folder import ImportChoices
-from recognition.core.errors import PictureRefused
 from tests.hub_office.conftest import OfficeUnderTest
-
-
-@dataclass
-class DrawnFaces:
-    """A FaceSource for files that hold an angle in degrees: two faces are as alike as the cosine between them."""
-
-    pack_id: str = "test-pack"
-    dimensions: int = 3
-    max_picture_bytes: int = 100
-    looked_at: list[str] = field(default_factory=list)
-
-    def limits(self, gallery_size: int) -> Limits:
-        assert gallery_size >= 0
-        return Limits(anybody=0.9, own=0.6)
-
-    def face_of(self, content: bytes, name: str) -> FoundFace:
-        self.looked_at.append(name)
-        words = content.split()
-        if not words or not words[0].lstrip(b"-").isdigit():
-            raise PictureRefused("no_face", "no face was found in the picture")
-        angle = np.radians(float(words[0]))
-        return FoundFace(np.array([np.cos(angle), np.sin(angle), 0], dtype=np.float32), 120.0)
-
-
-@dataclass(frozen=True)
-class School:
-    """A desk with two consented students, and an enroller."""
-
-    desk: OfficeUnderTest
-    faces: DrawnFaces
-    enroller: Enroller
-    folder: Path
-
-    def draw(self, name: str, content: str) -> Path:
-        path = self.folder / name
-        path.write_text(content)
-        return path
-
-    def enrol(self, serial: str, degrees: int, *, mark: str = "", allow: bool = False) -> PictureOutcome:
-        picture = self.draw(f"p{degrees}{mark}.jpg", f"{degrees} {mark}")
-        return self.enroller.enrol(Request(picture, serial, allow_look_alike=allow))
+from tests.hub_office.drawn_faces import DrawnFaces, School, open_school
 
 
 @pytest.fixture
 def school(desk: OfficeUnderTest, tmp_path: Path) -> School:
-    for serial, name in (("1", "Ada Lovelace"), ("2", "Grace Hopper"), ("3", "No Consent")):
-        students.add_student(desk.office, {"serial_number": serial, "name": name})
-    for serial in ("1", "2"):
-        consents.give_consent(desk.office, {"serial_number": serial, "given_by": "parents"})
-    rooms.add_room(desk.office, "12")
-    desk.add_unit("12")
-    faces = DrawnFaces()
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    return School(desk, faces, Enroller(desk.office, faces), folder)
+    return open_school(desk, tmp_path / "faces")
 
 
 def test_a_picture_becomes_a_sealed_template_and_galleries_follow(school: School) -> None:
@@ -129,7 +78,10 @@ def test_somebody_elses_face_is_refused_until_a_person_says_otherwise(school: Sc
     school.enrol("1", 0)
     refused = school.enrol("2", 10)
     assert (refused.reason, refused.looks_like) == ("looks_like_other", "1")
-    assert refused.message.startswith("this looks like 1: Ada Lovelace")
+    assert refused.message.startswith("this looks like 1: Ada Lovelace, and was given for 2: Grace Hopper (0.985 alike")
+    assert "lookalike same 1 2" in refused.message
+    assert "lookalike confirm 1 2" in refused.message
+    assert (refused.looks_like_name, refused.score, refused.limit) == ("Ada Lovelace", 0.985, 0.9)
     accepted = school.enrol("2", 10, allow=True)
     assert (accepted.outcome, accepted.looks_like) == ("accepted", "1")
     detail = json.loads(str(school.desk.rows("select detail from audit order by at desc limit 1")[0][0]))
@@ -237,13 +189,15 @@ def test_students_and_consents_are_made_with_their_first_good_picture(school: Sc
 def test_an_import_that_was_stopped_goes_on_where_it_was(school: School) -> None:
     for number in range(3):
         school.draw(f"1_Ada_{number}.jpg", str(number))
+        school.draw(f"2_Grace_{number}.jpg", str(90 + number))
     pictures = enrolment_folder.find_portraits(school.folder).pictures
     stopped = enrolment_folder.import_portraits(school.enroller, pictures, ImportChoices())
     next(stopped)
     looked_at = len(school.faces.looked_at)
+    assert looked_at == 3
     outcomes = run_import(school, ImportChoices())
-    assert enrolment_folder.counts(outcomes) == {"accepted": 2, "already enrolled": 1, "refused": 0}
-    assert len(school.faces.looked_at) == looked_at + 2
+    assert enrolment_folder.counts(outcomes) == {"accepted": 3, "already enrolled": 3, "refused": 0}
+    assert len(school.faces.looked_at) == looked_at + 3
 
 
 def test_folders_below_are_looked_into_on_demand(school: School) -> None:

@@ -125,6 +125,20 @@ def test_people_are_told_apart(school: OfficeUnderTest, enroller: Enroller) -> N
     assert reason("obama2", "3") == "enrolled_for_other"
 
 
+def test_a_bad_first_portrait_is_the_one_that_is_refused(school: OfficeUnderTest, enroller: Enroller) -> None:
+    requests = [Request(SAMPLES / f"{name}.jpg", "1") for name in ("biden", "obama", "obama2")]
+    outcomes = enroller.enrol_together(requests)
+    assert [outcome.reason or outcome.outcome for outcome in outcomes] == [
+        "not_like_the_others",
+        "accepted",
+        "accepted",
+    ]
+    assert outcomes[0].score is not None
+    assert outcomes[0].limit is not None
+    assert outcomes[0].score < outcomes[0].limit
+    assert school.count("templates") == 2
+
+
 def test_the_same_face_under_another_name_is_found(school: OfficeUnderTest, enroller: Enroller) -> None:
     enroller.enrol(Request(SAMPLES / "obama.jpg", "1"))
     outcome = enroller.enrol(Request(SAMPLES / "obama2.jpg", "2"))

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hub.adapters.pack_faces import PackFaces
+from hub.core.enrolment_gallery import Limits
 from recognition.adapters.analysis import Engine
 from recognition.adapters.chips_opencv import cut_chip
 from recognition.adapters.enrolment_views import enrolment_vector
@@ -18,6 +20,7 @@ from recognition.adapters.pictures import read_picture
 from recognition.core.calibration import OperatingPoint, OperatingPoints, operating_points, point_once
 from recognition.core.gallery import Gallery, Match, Template, fuse
 from recognition.core.looking import probe_vectors
+from tests import hub_enrolment_figures as figures
 
 FPIR = 0.01
 
@@ -114,3 +117,39 @@ def test_tracks_that_are_decided_with_every_look_find_students_and_spend_the_sta
         wrong += passes(faces["probe"][name], others, points) is not None
     # One of a hundred is what is stated; four or more of fifty would be a chance of 1 in 600.
     assert wrong <= 3
+
+
+@pytest.fixture(scope="module")
+def limits(pack_folder: Path, faces: dict[str, Vectors]) -> Limits:
+    """What `rollcall-hub enrol` says of a school of this size."""
+    return PackFaces(pack_folder, smallest_face_px=80, fpir=FPIR).limits(len(faces["enrol"]))
+
+
+def test_whoever_is_enrolled_again_under_another_name_is_found(
+    engine: Engine, faces: dict[str, Vectors], limits: Limits
+) -> None:
+    """With plain looks at the new pictures; the whole figures: `python -m tests.hub_enrolment_figures`.
+
+    There 74 of 100 are found with one picture on each side (64 to 82 %), 95 with all pictures enrolled (89 to 98 %).
+    """
+    for pictures, least in ((1, 0.55), (None, 0.88)):
+        gallery = figures.gallery_of(faces["enrol"], engine.pack.dimensions, pictures=pictures)
+        found = figures.found_again(gallery, faces["probe"], limits, pictures=1)
+        assert found >= least * len(faces["probe"])
+
+
+def test_hardly_anybody_is_called_somebody_else(engine: Engine, faces: dict[str, Vectors], limits: Limits) -> None:
+    """One picture of a hundred is what is stated; four or more of fifty would be a chance of 1 in 600."""
+    assert figures.wrongly_called(faces["enrol"], engine.pack.dimensions, limits, pictures=1) <= 3
+    gallery = figures.gallery_of(faces["enrol"], engine.pack.dimensions)
+    strangers = faces["stranger"].values()
+    assert sum(bool(figures.called(gallery, vectors, limits)) for vectors in strangers) <= 3
+
+
+def test_a_bad_first_reference_picture_is_found_by_the_others(faces: dict[str, Vectors], limits: Limits) -> None:
+    """One stranger in a hundred may pass for a picture of a student; good ones are hardly ever refused (1 %)."""
+    bad = [vectors[0] for vectors in faces["stranger"].values() if vectors]
+    found, refused, good = figures.odd_ones(faces["enrol"], bad, limits)
+    people = sum(len(vectors) > 1 for vectors in faces["enrol"].values())
+    assert found >= 0.92 * people
+    assert refused <= 0.04 * good
