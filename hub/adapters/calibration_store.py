@@ -11,6 +11,7 @@ from sqlalchemy import Connection, distinct, func, insert, select
 
 from hub.adapters import gallery_facts, look_alike_store
 from hub.adapters.audit_log import new_id
+from hub.adapters.key_ring import Keys
 from hub.adapters.schema import calibrations, students, templates
 from hub.core.calibration import Calibration, Certainty, Change
 from hub.core.errors import StoreRefused
@@ -78,7 +79,7 @@ def new_calibration_id(at: datetime) -> str:
     return new_id(at)
 
 
-def consented_templates(connection: Connection, hub_key: bytes, pack_id: str, at: datetime) -> list[Template]:
+def consented_templates(connection: Connection, hub_key: Keys, pack_id: str, at: datetime) -> list[Template]:
     """Return the templates of everybody whose consent is in force, by id; damaged ones are left out.
 
     Nobody else's face is compared with anybody's, not even for statistics.

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
+from hub.adapters.key_ring import Keys, sealed_with
 from hub.adapters.schema import galleries, units
-from protocol.sealing import seal
 
 
 def touch_galleries(connection: Connection, at: datetime, *, room_id: str | None = None) -> None:  # noqa: ARG001
@@ -30,6 +30,6 @@ def data_key_context(unit_id: str) -> tuple[str, ...]:
     return "unit key", unit_id
 
 
-def seal_data_key(hub_key: bytes, unit_id: str, data_key: bytes) -> bytes:
-    """Return a unit's data key as it lies in the database."""
-    return seal(hub_key, data_key, *data_key_context(unit_id))
+def seal_data_key(hub_key: Keys, unit_id: str, data_key: bytes) -> bytes:
+    """Return a unit's data key as it lies in the database. Raises KeyUnusable."""
+    return sealed_with(hub_key, data_key, *data_key_context(unit_id)).content

@@ -15,8 +15,12 @@ FACT = "look_alikes"
 
 OPERATOR: Literal["operator"] = "operator"
 CALIBRATION: Literal["calibration"] = "calibration"
+REVIEW: Literal["review"] = "review"
+"""A teacher said whom a sighting really showed: that one and whom the machine took them for are two people."""
+SAID_BY_PEOPLE = (OPERATOR, REVIEW)
 _ROWS_AT_ONCE = 500
 
+SaidBy = Literal["operator", "review"]
 Pair = tuple[str, str]
 """Two students' ids, the smaller first."""
 
@@ -44,7 +48,7 @@ def read(connection: Connection) -> frozenset[Pair]:
 
 def confirmed(connection: Connection) -> frozenset[Pair]:
     """Return the pairs of whom a person said that they are two people. Only these may be enrolled side by side."""
-    return frozenset(line.pair for line in lines(connection) if line.origin == OPERATOR)
+    return frozenset(line.pair for line in lines(connection) if line.origin in SAID_BY_PEOPLE)
 
 
 def lines(connection: Connection) -> list[PairLine]:
@@ -67,12 +71,23 @@ def lock(connection: Connection, at: datetime) -> frozenset[Pair]:
     return confirmed(connection)
 
 
-def add(connection: Connection, student_id: str, others: Iterable[str], at: datetime, decided_by: str = "") -> None:
-    """Add pairs of whom a person said that they are two people; the caller holds the lock."""
+def add(
+    connection: Connection,
+    student_id: str,
+    others: Iterable[str],
+    at: datetime,
+    decided_by: str = "",
+    *,
+    origin: SaidBy = OPERATOR,
+) -> None:
+    """Add pairs of whom a person said that they are two people; the caller holds the lock.
+
+    A pair that a calibration found is one that a person spoke of from now on, and keeps its score.
+    """
     for other in others:
         one, two = pair_of(student_id, other)
         statement = insert(look_alikes).values(
-            student_id=one, other_id=two, origin=OPERATOR, decided_by=decided_by[:100], decided_at=at
+            student_id=one, other_id=two, origin=origin, decided_by=decided_by[:100], decided_at=at
         )
         new = statement.inserted
         connection.execute(
@@ -93,7 +108,7 @@ def replace_found(connection: Connection, found: Mapping[Pair, float], at: datet
     What a person said stays as it is. The caller holds the lock.
     """
     before = lines(connection)
-    by_hand = {line.pair for line in before if line.origin == OPERATOR}
+    by_hand = {line.pair for line in before if line.origin in SAID_BY_PEOPLE}
     known = {line.pair for line in before if line.origin == CALIBRATION}
     now = {pair: score for pair, score in found.items() if pair not in by_hand}
     connection.execute(delete(look_alikes).where(look_alikes.c.origin == CALIBRATION))
@@ -111,3 +126,10 @@ def replace_found(connection: Connection, found: Mapping[Pair, float], at: datet
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         connection.execute(insert(look_alikes), rows[start : start + _ROWS_AT_ONCE])
     return known != set(now)
+
+
+def remove(connection: Connection, pair: Pair) -> bool:
+    """Remove one pair, whoever found it; say whether it was there. The caller holds the lock."""
+    one, other = pair
+    these = (look_alikes.c.student_id == one, look_alikes.c.other_id == other)
+    return bool(connection.execute(delete(look_alikes).where(*these)).rowcount)

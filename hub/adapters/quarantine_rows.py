@@ -11,6 +11,11 @@ from hub.adapters.schema import quarantine, units
 PAGE = 100
 """How many rows are listed at once."""
 
+SET_ASIDE = "; set aside: "
+"""Stands in a row's detail before the reason that a person gave."""
+MOST_REASON = 120
+_MOST_DETAIL = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -138,9 +143,15 @@ def close(connection: Connection, row_id: str, *, at: datetime, by: str, outcome
     return _change(connection, row_id, resolved_at=at, resolved_by=by[:100], outcome=outcome)
 
 
-def discard(connection: Connection, row_id: str, *, at: datetime, by: str, outcome: str) -> bool:
-    """As `close`, but not while somebody's replay may be under way: it could take what is set aside here."""
-    return _change(connection, row_id, unclaimed=True, resolved_at=at, resolved_by=by[:100], outcome=outcome)
+def discard(connection: Connection, kept: Line, reason: str, *, at: datetime, by: str, outcome: str) -> bool:
+    """As `close`, but not while somebody's replay may be under way: it could take what is set aside here.
+
+    The reason, of at most `MOST_REASON` characters, is added to the row's detail.
+    """
+    said = f"{SET_ASIDE}{reason}"
+    detail = f"{kept.detail[: _MOST_DETAIL - len(said)]}{said}"
+    settled = {"resolved_at": at, "resolved_by": by[:100], "outcome": outcome, "detail": detail}
+    return _change(connection, kept.row_id, unclaimed=True, **settled)
 
 
 def _change(connection: Connection, row_id: str, *, unclaimed: bool = False, **values: Any) -> bool:

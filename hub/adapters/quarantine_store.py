@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, func, select, text, update
 from sqlalchemy.dialects.mysql import insert
 
+from hub.adapters import erased_notes
 from hub.adapters.audit_log import new_id
 from hub.adapters.quarantine_room import Room, count_dropped, keep_places
 from hub.adapters.schema import quarantine
@@ -121,6 +122,8 @@ def keep_unusable(connection: Connection, unusable: Sequence[Unusable]) -> int:
             kept.append(row)
         else:
             dropped.append((row["unit_id"], row["received_at"]))
+    for row, body in zip(kept, erased_notes.drop_from(connection, [row["body"] for row in kept]), strict=True):
+        row |= {"body": body, "body_bytes": len(body)}
     if kept:
         connection.execute(insert(quarantine), kept)
     if dropped:

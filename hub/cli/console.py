@@ -12,6 +12,7 @@ A command looks like this:
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,8 +36,10 @@ from recognition.core.errors import RecognitionError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TEMPORARY = 3
+EXIT_STOPPED = 130
 _WIDE = 240
 _HUNDRED = 100
+_JOINERS = "\u200c\u200d"
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
 
@@ -79,6 +82,10 @@ class HubGroup(TyperGroup):
         except RecognitionError as exc:
             say_error(str(exc))
             raise typer.Exit(EXIT_FAILED) from exc
+        except (KeyboardInterrupt, typer.Abort) as exc:
+            # A command that knows how to go on says so: KeyboardInterrupt("Stopped after 3 of 10; ...").
+            note(str(exc) or "Stopped.")
+            raise typer.Exit(_code_of(exc)) from exc
 
 
 def settings(ctx: typer.Context) -> HubSettings:
@@ -146,6 +153,25 @@ def say_error(text: str, hint: str = "") -> None:
         _stderr().print(Text(plain(hint)), soft_wrap=True)
 
 
+def need_yes(question: str) -> None:
+    """Ask on stderr, and end the command when the answer is no, when nobody is there to answer, or with Ctrl-C."""
+    try:
+        if typer.confirm(plain(question), err=True):
+            return
+        code, said = EXIT_FAILED, "Nothing was changed."
+    except typer.Abort as exc:
+        code = _code_of(exc)
+        said = "\nNothing was changed." if code == EXIT_STOPPED else "\nNothing was changed: nobody answered (--yes?)."
+    note(said)
+    raise typer.Exit(code)
+
+
+def _code_of(stopped: BaseException) -> int:
+    """Return the exit code: a question that is not answered is an `Abort` for Ctrl-C as for the end of the input."""
+    by_hand = isinstance(stopped, KeyboardInterrupt) or isinstance(stopped.__context__, KeyboardInterrupt)
+    return EXIT_STOPPED if by_hand else EXIT_FAILED
+
+
 @contextmanager
 def progress(text: str, *, total: float | None, as_json: bool = False) -> Iterator[Step]:
     """Show a progress bar on stderr while the block runs; silent with --json or when nobody watches.
@@ -174,7 +200,17 @@ def progress(text: str, *, total: float | None, as_json: bool = False) -> Iterat
 
 def plain(text: str) -> str:
     """Return `text` without control characters: a name must not be able to steer a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\n" or _joins(text, place) else "\ufffd"
+        for place, char in enumerate(text)
+    )
+
+
+def _joins(text: str, place: int) -> bool:
+    """Tell whether this is a (non-)joiner between letters, which Persian and Indic names need."""
+    if text[place] not in _JOINERS or not 0 < place < len(text) - 1:
+        return False
+    return all(unicodedata.category(text[beside])[0] in "LM" for beside in (place - 1, place + 1))
 
 
 def _readable(value: Any) -> str:

@@ -113,9 +113,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     run = _run(_pack_folder(ctx, pack), variant, detector, memory, Bars(as_json), choices, reference or [])
     try:
         found = compute(data_set, run)
-    except KeyboardInterrupt:
-        console.note(_stopped(memory))
-        raise
+    except KeyboardInterrupt as exc:
+        raise KeyboardInterrupt(_stopped(memory)) from exc
     _hand_over(found, out, as_json=as_json)
     if memory is not None and not keep_vectors:
         memory.forget()

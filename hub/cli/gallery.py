@@ -25,14 +25,16 @@ COLUMNS = (
 )
 
 
-@app.command("status")
+@app.command("status", epilog="Example:\n\nrollcall-hub gallery status")
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show for every unit which gallery it should have and which one it has confirmed."""
     lines = galleries.status(console.office(ctx))
     console.emit([line.as_row() for line in lines], COLUMNS, as_json=as_json, empty="There are no units yet.")
 
 
-@app.command("push")
+@app.command(
+    "push", epilog="Examples:\n\nrollcall-hub gallery push\n\nrollcall-hub gallery push --unit door-12 --timeout 300"
+)
 def push(
     ctx: typer.Context,
     unit: Annotated[str | None, typer.Option("--unit", help="Only this unit, by its label.")] = None,
@@ -81,8 +83,8 @@ def reset(
         raise typer.BadParameter("name units, or choose --all")
     office = console.office(ctx)
     question = f"{'Every unit' if everybody else ', '.join(labels or ())} will drop its gallery for this hub's. Go on?"
-    if not yes and not typer.confirm(question, err=True):
-        raise typer.Exit(console.EXIT_FAILED)
+    if not yes:
+        console.need_yes(question)
     unit_ids = galleries.reset(office, None if everybody else labels)
     if as_json:
         console.emit_json([line.as_row() for line in galleries.status(office, unit_ids)])

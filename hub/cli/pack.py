@@ -100,7 +100,7 @@ def build(  # noqa: PLR0913, PLR0917 (a parameter per option)
     _say_built(ctx, done, as_json=as_json)
 
 
-@app.command("list")
+@app.command("list", epilog="Example:\n\nrollcall-hub pack list")
 def list_packs(ctx: typer.Context, packs_folder: PacksOption = None, as_json: JsonFlag = False) -> None:
     """List the packs on this hub; each file of each pack is checked."""
     folder = _packs_folder(ctx, packs_folder)
@@ -109,7 +109,7 @@ def list_packs(ctx: typer.Context, packs_folder: PacksOption = None, as_json: Js
     console.emit([line.as_row() for line in lines], COLUMNS, as_json=as_json, empty=empty)
 
 
-@app.command("show")
+@app.command("show", epilog="Example:\n\nrollcall-hub pack show dlib")
 def show(
     ctx: typer.Context, pack: WhichPack = None, packs_folder: PacksOption = None, as_json: JsonFlag = False
 ) -> None:
@@ -127,7 +127,7 @@ def show(
     )
 
 
-@app.command("verify")
+@app.command("verify", epilog="Example:\n\nrollcall-hub pack verify dlib")
 def verify(
     ctx: typer.Context, pack: WhichPack = None, packs_folder: PacksOption = None, as_json: JsonFlag = False
 ) -> None:

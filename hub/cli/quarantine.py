@@ -154,7 +154,7 @@ def fix(
 def discard(
     ctx: typer.Context,
     row_id: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log, so name nobody.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in a few words; it stands beside what was wrong.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Decide that something is never taken. It stays on record, with who decided and why."""

@@ -21,7 +21,7 @@ from recognition.core.errors import RecognitionError
 EPILOG = (
     "One process is enough for a school. More workers help when thousands of units come back after an outage: "
     "set serve.workers, or give --workers. Several computers may serve one school: start each with --share, with the "
-    "same settings and keys."
+    "same settings and keys.\n\nExample:\n\nrollcall-hub serve --workers 4"
 )
 app = typer.Typer()
 

@@ -107,7 +107,7 @@ def _read(connection: Connection, office: Office, pack: Pack, *, only_if_due: bo
     return _Read(
         at,
         before,
-        calibration_store.consented_templates(connection, office.keys.hub_key(), pack.pack_id, at),
+        calibration_store.consented_templates(connection, office.keys.ring(), pack.pack_id, at),
         look_alike_store.confirmed(connection),
     )
 

@@ -100,7 +100,7 @@ def _reset(connection: Connection, office: Office, labels: list[str] | None) -> 
     }
     for label in labels or ():
         if label not in found:
-            raise NotFound(f"there is no unit {label!r}", hint="see: rollcall-hub unit list")
+            raise NotFound(f"there is no unit {label!r}", hint="rollcall-hub unit list shows them")
     unit_ids = [unit_id for label, unit_id in found.items() if labels is None or label in labels]
     connection.execute(
         update(galleries)
@@ -134,7 +134,7 @@ def _push(connection: Connection, office: Office, label: str | None) -> list[str
         query = query.where(units.c.label == label)
     unit_ids = list(connection.execute(query).scalars())
     if label is not None and not unit_ids:
-        raise NotFound(f"there is no unit {label!r}", hint="see: rollcall-hub unit list")
+        raise NotFound(f"there is no unit {label!r}", hint="rollcall-hub unit list shows them")
     connection.execute(
         update(galleries).where(galleries.c.unit_id.in_(unit_ids)).values(push_count=galleries.c.push_count + 1)
     )

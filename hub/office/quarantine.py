@@ -8,15 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from hub.adapters import audit_log, quarantine_rows
-from hub.adapters.quarantine_rows import PAGE, Kept, Line, Wanted
+from hub.adapters import audit_log, erased_notes, quarantine_rows
+from hub.adapters.quarantine_rows import MOST_REASON, PAGE, Kept, Line, Wanted
 from hub.adapters.quarantine_store import DISCARDED, sent_id
 from hub.core.errors import BadInput, Conflict, NotFound
 from hub.office.context import Office
 from protocol.errors import BadEvent
 from protocol.events import parse_event
-
-_MOST_REASON = 200
 
 
 def page(office: Office, wanted: Wanted, number: int = 1) -> tuple[list[Line], int]:
@@ -135,7 +133,8 @@ def fix(office: Office, row_id: str, body: bytes) -> Kept:
     def work(connection: Connection) -> Kept:
         kept = _open(connection, row_id)
         _check_fixed(kept, body)
-        if not quarantine_rows.put_fixed(connection, kept.row_id, body):
+        [clean] = erased_notes.drop_from(connection, [body])
+        if not quarantine_rows.put_fixed(connection, kept.row_id, clean):
             raise _settled(_one(connection, row_id))
         record(connection, office, "quarantine.fix", kept)
         return kept
@@ -181,15 +180,16 @@ def discard(office: Office, row_id: str, reason: str) -> Kept:
     Raises NotFound, Conflict (settled already), BadInput (no reason).
     """
     reason = reason.strip()
-    if not reason or len(reason) > _MOST_REASON:
-        raise BadInput(f"say why, in 1 to {_MOST_REASON} characters")
+    if not reason or len(reason) > MOST_REASON:
+        raise BadInput(f"say why, in 1 to {MOST_REASON} characters")
 
     def work(connection: Connection) -> Kept:
         kept = _one(connection, row_id)
         at = office.clock.now()
-        if not quarantine_rows.discard(connection, kept.row_id, at=at, by=office.actor, outcome=DISCARDED):
+        if not quarantine_rows.discard(connection, kept, reason, at=at, by=office.actor, outcome=DISCARDED):
             raise _settled(_one(connection, row_id))
-        record(connection, office, "quarantine.discard", kept, {"reason": reason})
+        # Without the reason: a name in it could never be erased from the audit log.
+        record(connection, office, "quarantine.discard", kept)
         return kept
 
     return office.database.run(work)

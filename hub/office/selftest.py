@@ -130,7 +130,7 @@ class Stored:
 
 def read_stored(office: Office, pack_id: str) -> Stored:
     """Return the gallery of a pack. Raises BadInput when fewer than two students are enrolled with it."""
-    hub_key = office.keys.hub_key()
+    hub_key = office.keys.ring()
 
     def work(connection: Connection) -> Stored:
         templates = calibration_store.consented_templates(connection, hub_key, pack_id, office.clock.now())

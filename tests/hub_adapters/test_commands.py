@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from deploy.database_server import Database as ServerDatabase
 from hub.adapters.clock import SystemClock
 from hub.adapters.database import Database
+from hub.adapters.migrations import NEWEST
 from hub.adapters.mysql_errors import TransactionLost
 from hub.adapters.quarantine_store import keep_refused
 from hub.adapters.schema import audit, epochs, galleries, rooms, unit_status, units
@@ -27,6 +28,7 @@ from hub.office.context import Office
 from hub.settings import load_settings
 from protocol.sealing import public_key_of
 from protocol.status import Status
+from tests.hub_adapters.emptied import EmptiedDatabase
 from tests.hub_adapters.places import an_address, write_settings
 from tests.hub_core.builders import EPOCH, START, an_id
 
@@ -63,8 +65,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, migrated_database: Any, hub_database: Database) -> Any:
-    person = Operator(tmp_path, migrated_database[0])
+def operator(tmp_path: Path, migrated_database: EmptiedDatabase, hub_database: Database) -> Any:
+    person = Operator(tmp_path, migrated_database.at)
     person.run("db", "migrate")
     assert person.code == 0
     with hub_database.transaction() as connection:
@@ -81,7 +83,7 @@ def test_migrate_makes_tables_and_keys_and_says_to_keep_a_copy(tmp_path: Path, d
     assert "KEEP A COPY" in person.err
     assert stat.S_IMODE((tmp_path / "hub.key").stat().st_mode) == 0o600
     assert person.json("db", "migrate")["created_keys"] == []
-    assert person.json("db", "check")["version"] == "0004"
+    assert person.json("db", "check")["version"] == NEWEST
     assert [row["action"] for row in person.rows(audit)] == ["db.migrate"]
     person.database.close()
 

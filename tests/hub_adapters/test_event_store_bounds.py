@@ -132,7 +132,7 @@ def test_what_is_to_be_derived_again_is_marked_once_and_last(
     before = school.rows(dirty_students)
     marked: list[list[str]] = []
     monkeypatch.setattr(
-        "hub.adapters.event_store.mark_pairs", lambda _, pairs: marked.append(sorted(one for one, _ in pairs))
+        "hub.adapters.event_store.mark_caused", lambda _, pairs: marked.append(sorted(one for one, _ in pairs))
     )
     lost = an_event(1, at="1970-01-01T00:00:10Z", clock="unsynced", boottime_ns=10 * 10**9)
     anchor = an_anchor(2, START, 100 * 10**9, at=START)

@@ -6,23 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from deploy.environment import PROJECT
-from hub.cli import app, consent, enrol, lesson, register, room, section, student
+from hub.cli import app, enrol
 from hub.office.enrolment import PictureOutcome
 from tests.hub_office.conftest import OfficeUnderTest, with_pack
 
 SAMPLES = PROJECT / "deploy" / "samples"
-GROUPS = {
-    "student": student.app,
-    "room": room.app,
-    "section": section.app,
-    "lesson": lesson.app,
-    "consent": consent.app,
-    "enrol": enrol.app,
-    "register": register.app,
-}
 Command = Callable[..., Result]
 
 
@@ -44,14 +36,26 @@ STUDENTS = "serial_number,name,username,email,phone,section\n007,Zoë Müller,,,
 
 
 def test_every_command_teaches_with_an_example() -> None:
-    for name, group in GROUPS.items():
-        for command in group.registered_commands:
-            assert command.name is not None
-            result = CliRunner().invoke(app, [name, command.name, "--help"], env={"COLUMNS": "200"})
-            assert result.exit_code == 0
-            assert "--json" in result.output
-        overview = CliRunner().invoke(app, [name, "--help"])
-        assert overview.exit_code == 0
+    def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+        for name, one in getattr(command, "commands", {}).items():
+            yield from leaves(one, (*path, name))
+        if not hasattr(command, "commands"):
+            yield path, command
+
+    found = dict(leaves(typer.main.get_group(app)))
+    assert len(found) > 90
+    assert [path for path, one in found.items() if "rollcall-hub " not in f"{one.help}{one.epilog}"] == []
+    silent = [
+        (path, option.name)
+        for path, one in found.items()
+        for option in one.params
+        if not getattr(option, "hidden", False) and not getattr(option, "help", None)
+    ]
+    assert silent == []
+    for path in (("student", "list"), ("keys", "forget-old")):
+        result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0
+        assert "--json" in result.output
 
 
 def test_a_school_is_set_up_and_its_register_shown(run: Command, tmp_path: Path) -> None:
@@ -98,7 +102,8 @@ def test_students_are_imported_from_a_file_and_from_a_pipe(run: Command, tmp_pat
 def test_consent_is_given_listed_and_withdrawn(run: Command, desk: OfficeUnderTest, tmp_path: Path) -> None:
     run("student", "add", "--serial", "1", "--name", "Ada")
     run("consent", "give", "--serial", "1", "--given-by", "mother", "--expires-on", "2099-01-01")
-    assert read(run("consent", "list", "--json"))[0]["state"] == "active"
+    [listed] = read(run("consent", "list", "--json"))
+    assert (listed["state"], listed["until"]) == ("active", "2099-01-01")
     assert "was on file already" in run(
         "consent", "give", "--serial", "1", "--given-by", "mother", "--expires-on", "2099-01-01"
     ).stdout  # fmt: skip
@@ -116,6 +121,11 @@ def test_consent_is_given_listed_and_withdrawn(run: Command, desk: OfficeUnderTe
     ("words", "code", "sentence"),
     [
         (["student", "list", "--section", "x"], 1, "there is no section 'x'"),
+        (["student", "list", "--section", "x"], 1, "rollcall-hub section list shows them"),
+        (["lesson", "list", "--section", "x"], 1, "there is no section 'x'"),
+        (["lesson", "list", "--room", "x"], 1, "rollcall-hub room list shows them"),
+        (["lesson", "list", "--from", "2026-11-30", "--to", "2026-11-01"], 1, "is before the first"),
+        (["review", "list", "--room", "x"], 1, "rollcall-hub room list shows them"),
         (["student", "import", "gone.csv"], 1, "there is no file gone.csv"),
         (["student", "add", "--serial", "1_2", "--name", "A"], 1, "letters, digits"),
         (["student", "add", "--name", "A"], 2, "--serial"),
@@ -151,14 +161,13 @@ def test_pictures_are_enrolled_without_naming_the_command(
     assert read(run("enrol", "forget", "--serial", "0012", "--json"))["templates_deleted"] == 1
 
 
-def test_an_import_that_is_stopped_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_import_that_is_stopped_says_how_to_go_on() -> None:
     def coming() -> Iterator[PictureOutcome]:
         yield PictureOutcome("1_Ada.jpg", "accepted", "1")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="Stopped after 1 of 5 pictures; run the same command again"):
         enrol._watched(coming(), 5, as_json=False)
-    assert "Stopped after 1 of 5 pictures; run the same command again" in capsys.readouterr().err
 
 
 def test_a_folder_is_imported_with_counts(

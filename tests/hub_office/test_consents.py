@@ -5,11 +5,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from hub.adapters import look_alike_store, template_store
+from hub.adapters import look_alike_store, photo_store, template_store
+from hub.adapters.photo_store import NewPhoto
 from hub.adapters.template_store import NewTemplate
 from hub.core.csv_reading import RowsRefused
-from hub.core.errors import BadInput, NotFound
-from hub.office import consents, rooms, students
+from hub.core.errors import BadInput, Conflict, NotFound
+from hub.office import consent_lists, consents, enrolled_pictures, rooms, sections, students
 from tests.hub_office.conftest import OfficeUnderTest
 
 FORM = {"serial_number": "1", "given_by": "her mother", "reference": "folder 3"}
@@ -74,6 +75,56 @@ def test_an_import_is_all_or_nothing_and_repeatable(school: OfficeUnderTest) -> 
     assert school.count("consents") == 2
 
 
+def test_who_has_no_consent_and_whose_ends_soon_is_listed(desk: OfficeUnderTest) -> None:
+    sections.add_section(desk.office, "7b")
+    for serial, section in (("1", "7b"), ("2", "7b"), ("3", ""), ("4", "7b"), ("5", "7b"), ("6", "")):
+        students.add_student(desk.office, {"serial_number": serial, "name": f"S{serial}", "section": section})
+    for serial, changed in (
+        ("1", {}),
+        ("2", {"expires_on": "2026-09-20"}),
+        ("4", {"scope": "photos"}),
+        ("5", {}),
+        ("6", {"expires_on": "2026-09-02"}),
+    ):
+        consents.give_consent(desk.office, FORM | {"serial_number": serial, **changed})
+    consents.give_consent(desk.office, FORM | {"expires_on": "2026-09-10"})
+    consents.withdraw_consent(desk.office, "5", by="her father")
+    desk.do("update students set erased_at = now() where serial_number = '3'")
+
+    missing = [(one.section, one.serial_number, one.why) for one in consent_lists.list_missing(desk.office)]
+    assert missing == [("7b", "4", "not for recognition"), ("7b", "5", "withdrawn")]
+    desk.clock.forward(timedelta(days=2))
+    assert [one.serial_number for one in consent_lists.list_missing(desk.office)] == ["6", "4", "5"]
+    assert [one.serial_number for one in consent_lists.list_missing(desk.office, section="7b")] == ["4", "5"]
+    # The first has another consent without an end.
+    assert [one.serial_number for one in consent_lists.list_expiring(desk.office, 30)] == ["2"]
+    assert consent_lists.list_expiring(desk.office, 10) == []
+    withdrawn = consents.list_consents(desk.office, serial_number="5")[0]
+    assert (withdrawn.withdrawn_by, withdrawn.recorded_by) == ("her father", "tester")
+    with pytest.raises(NotFound, match="no section '9z'"):
+        consent_lists.list_missing(desk.office, section="9z")
+
+
+def test_a_template_needs_a_consent_to_be_recognised(school: OfficeUnderTest) -> None:
+    consents.give_consent(school.office, FORM | {"scope": "photos"})
+    with pytest.raises(Conflict, match="no consent is on file for 1"):
+        enrolled_pictures.require_ready(school.office, "1")
+    consents.give_consent(school.office, FORM | {"scope": "all"})
+    assert enrolled_pictures.require_ready(school.office, "1").fields.name == "S1"
+
+
+def test_an_import_may_say_to_what_they_agreed(school: OfficeUnderTest) -> None:
+    file = b"serial_number,given_by,scope\n1,mother,recognition;photos\n2,father,\n"
+    assert [one.scope for one in consents.import_consents(school.office, file).added] == [
+        ("recognition", "photos"),
+        ("recognition",),
+    ]
+    assert consents.import_consents(school.office, file).unchanged == 2
+    with pytest.raises(RowsRefused) as caught:
+        consents.import_consents(school.office, b"serial_number,given_by,scope\n1,mother,everything\n")
+    assert "write recognition, photos, sweep or all" in caught.value.problems[0].reason
+
+
 def test_withdrawing_deletes_the_templates_and_tells_the_units(school: OfficeUnderTest) -> None:
     consents.give_consent(school.office, FORM)
     ids = {line.student.fields.serial_number: line.student.student_id for line in students.list_students(school.office)}
@@ -85,9 +136,14 @@ def test_withdrawing_deletes_the_templates_and_tells_the_units(school: OfficeUnd
         for number, student_id in enumerate(ids.values()):
             new = NewTemplate(ids["1"][:-1] + str(number), student_id, "test-pack", vector, "file", 100.0, bytes(32))
             template_store.insert_template(connection, key, new, now)
+        photo_store.keep(connection, key, NewPhoto(ids["1"], ids["1"], b"a picture", "file"), now)
+        photo_store.keep(connection, key, NewPhoto(ids["2"], ids["1"], b"a picture", "file"), now)
+        assert [photo.content for photo in photo_store.load(connection, key, ids["1"])] == [b"a picture"]
+    assert b"a picture" not in bytes(str(school.rows("select sealed from photos")), "latin-1")
     before = school.revision()
     ended = consents.withdraw_consent(school.office, "1")
-    assert (ended.consents_ended, ended.templates_deleted) == (1, 1)
+    assert (ended.consents_ended, ended.templates_deleted, ended.photos_deleted) == (1, 1, 1)
+    assert school.count("photos") == 0
     assert (states(school), school.revision()) == (["withdrawn"], before + 1)
     with school.office.database.transaction() as connection:
         assert look_alike_store.read(connection) == frozenset()

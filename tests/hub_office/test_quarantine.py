@@ -242,8 +242,14 @@ def test_what_is_set_aside_stays_on_record_and_is_never_taken(store: MySqlEventS
         quarantine.discard(desk.office, kept.row_id, "again")
     with pytest.raises(Conflict):
         quarantine.fix(desk.office, kept.row_id, corrected(kept))
-    detail = json.loads(str(desk.rows("select detail from audit where action = 'quarantine.discard'")[0][0]))
-    assert detail["reason"] == "a test of the installer"
+    assert one(desk, kept).detail == "wrong or missing: seen.score; set aside: a test of the installer"
+    # What somebody wrote could never be erased from the audit log.
+    assert "installer" not in str(desk.rows("select detail from audit"))
+    long = poison(store, desk, seq=3, kind="x" * 300)
+    with pytest.raises(BadInput, match="1 to 120"):
+        quarantine.discard(desk.office, long.row_id, "y" * 121)
+    quarantine.discard(desk.office, long.row_id, "y" * 120)
+    assert one(desk, long).detail.endswith("; set aside: " + "y" * 120)
 
 
 def test_a_whole_message_that_was_not_understood_is_replayed_too(store: MySqlEventStore, desk: OfficeUnderTest) -> None:
