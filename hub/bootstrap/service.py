@@ -135,6 +135,8 @@ class Service:
         self._clock = SystemClock()
         self._settings = settings
         self._keys = open_keys(settings)
+        # A ring reads its keys when something is opened: one that cannot be used is to end this before it connects.
+        self._keys.hub_key()
         self._pack = read_pack(settings.recognition.pack_dir)
         self._shelf = FolderShelf(self._pack)
         self._daily = DailyRun()
