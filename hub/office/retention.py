@@ -176,14 +176,11 @@ class DailyRun:
                 return False
             self._run = RetentionRun(office)
             return True
-        try:
-            more = self._run.step()
-        except BaseException:
-            # Whatever it was, the next call looks anew at what is left.
-            self._run = None
-            raise
-        if not more:
-            self._run = None
+        # Taken out first: whatever goes wrong in it, the next call looks anew at what is left.
+        run, self._run = self._run, None
+        more = run.step()
+        if more:
+            self._run = run
         return more
 
     def _is_due(self, office: Office) -> bool:
